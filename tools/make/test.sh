@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# All set-up and all tests, in numbered phases. Stops at the first phase that
+# fails. TESTFLAGS is handed to go test.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+phases=6
+phase=0
+started=$SECONDS
+say() {
+	phase=$((phase + 1))
+	echo
+	echo "[$phase/$phases] $1 ($((SECONDS - started)) s so far)"
+}
+trap 'code=$?; if [[ $code != 0 ]]; then echo; echo "FAILED in phase $phase of $phases after $((SECONDS - started)) s"; fi' EXIT
+
+say "system tools"
+tools/make/need.sh go git gcc
+go version
+
+say "the Vault server that the tests run"
+tools/make/tool.sh vault github.com/hashicorp/vault -tags minimal
+
+say "go vet"
+go vet ./...
+
+say "tests with the race detector"
+mkdir -p bin
+summary=bin/test-summary.txt
+# -json lets the report tell packages and failures apart while they run.
+# shellcheck disable=SC2086 # several flags are several words
+CGO_ENABLED=1 go test -race -json -timeout 20m ${TESTFLAGS:-} ./... | go run ./tools/testreport -summary "$summary"
+
+say "fuzz targets"
+tools/make/fuzz.sh "${FUZZTIME:-15s}" | tee bin/fuzz.txt
+
+say "a Caddy built by xcaddy from this clone"
+tools/make/xcaddy.sh
+
+echo
+echo "ok: $(<"$summary"); $(tail -n 1 bin/fuzz.txt); xcaddy build; $((SECONDS - started)) s in all"
