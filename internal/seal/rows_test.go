@@ -182,7 +182,7 @@ func TestWhatCannotBeAddressedOrStored(t *testing.T) {
 
 func TestAnAlteredRowIsNotServed(t *testing.T) {
 	for name, tamper := range map[string]string{
-		"a flipped byte":         `UPDATE sealed_keys SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || x'00' AS BLOB) WHERE path = 'mine'`,
+		"a flipped byte":         `UPDATE sealed_keys SET sealed = CAST(substr(sealed, 1, length(sealed) - 1) || CASE substr(sealed, -1) WHEN x'00' THEN x'01' ELSE x'00' END AS BLOB) WHERE path = 'mine'`,
 		"cut off":                `UPDATE sealed_keys SET sealed = x'01' WHERE path = 'mine'`,
 		"another row's bytes":    `UPDATE sealed_keys SET sealed = (SELECT sealed FROM sealed_keys WHERE path = 'other') WHERE path = 'mine'`,
 		"the previous version":   `UPDATE sealed_keys SET sealed = previous WHERE path = 'mine'`,
