@@ -47,8 +47,13 @@ func TestAKilledWriterLeavesTheOldOrTheNewRow(t *testing.T) {
 // acknowledged that many writes, and returns the last version it acknowledged.
 func killedAfter(t *testing.T, dir string, writes int) (version int) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), writeEnv+"="+dir)
+	self, err := os.Executable() // absolute, the child starts elsewhere
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), self)
+	child.Dir = dir
+	child.Env = append(os.Environ(), writeEnv+"=1")
 	child.Stderr = os.Stderr
 	stdout, err := child.StdoutPipe()
 	if err != nil {

@@ -101,8 +101,9 @@ func TestOneOfManyWritersWins(t *testing.T) {
 // TestAddressesNeverShareARow is CASES.md G13 and G16 for this store.
 func TestAddressesNeverShareARow(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	var addresses []store.Address
-	for _, id := range []string{"Cust-1", "cust-1", "a b", "a_b", "a..b", "ab", "ab ", " ab", "\u00e9", "e\u0301", "%", "'", "a\tb"} {
+	ids := []string{"Cust-1", "cust-1", "a b", "a_b", "a..b", "ab", "ab ", " ab", "\u00e9", "e\u0301", "%", "'", "a\tb"}
+	addresses := make([]store.Address, 0, 3*len(ids))
+	for _, id := range ids {
 		addresses = append(addresses, store.Address{Path: "acme/" + id}, store.Address{Path: id})
 	}
 	addresses = append(addresses,
