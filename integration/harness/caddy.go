@@ -35,6 +35,12 @@ type Caddy struct {
 	err    error         // why, once exited is closed
 }
 
+// Site is the Caddyfile of a site in clear at 127.0.0.1:port. The bind line is
+// needed: the address alone is a matcher, and Caddy would listen everywhere.
+func Site(port int, body string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\n}\n", port, body)
+}
+
 // Option changes how Caddy is started.
 type Option func(*Caddy)
 
@@ -51,7 +57,8 @@ func Home(dir string) Option { return func(c *Caddy) { c.Home = dir } }
 const startTimeout = 60 * time.Second
 
 // StartCaddy runs Caddy with a configuration, Caddyfile or JSON, and returns
-// once it serves. The configuration must not set the admin endpoint. The test
+// once it serves. The configuration must not set the admin endpoint, and must
+// bind to 127.0.0.1 (see [Site], or the global option default_bind). The test
 // fails when Caddy does not start; Caddy is stopped at the end of the test.
 func StartCaddy(t testing.TB, config string, opts ...Option) *Caddy {
 	t.Helper()
