@@ -102,3 +102,29 @@ func TestLoadKeepsItsRate(t *testing.T) {
 		t.Errorf("%d connections, want at most 4", u.Connections())
 	}
 }
+
+func TestLoadRepairsOnlyWhatAClientMay(t *testing.T) {
+	for _, c := range []struct {
+		method          string
+		retried, broken bool
+	}{
+		{http.MethodGet, true, false},
+		{http.MethodPost, false, true},
+	} {
+		t.Run(c.method, func(t *testing.T) {
+			u := NewUpstream(t, nil)
+			u.Answer(func(r *Request) Answer {
+				if r.N == 1 { // a new connection: net/http does not repair it
+					return Close()
+				}
+				return Text(200, "ok")
+			})
+			run := Load{URL: u.URL(), Method: c.method, Conns: 1, Rate: 100}.Start(t)
+			u.WaitHits(3, 20*time.Second)
+			rep := run.Stop()
+			if (rep.Retried == 1) != c.retried || (rep.Broken == 1) != c.broken || rep.Wrong != 0 {
+				t.Errorf("got %s", rep)
+			}
+		})
+	}
+}

@@ -70,7 +70,7 @@ func (r *Request) Lines(name string) []string {
 
 // Names returns the names of all header lines in order.
 func (r *Request) Names() []string {
-	var out []string
+	out := make([]string, 0, len(r.Fields))
 	for _, f := range r.Fields {
 		out = append(out, f.Name)
 	}

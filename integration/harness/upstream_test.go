@@ -183,7 +183,8 @@ func TestClientCertificates(t *testing.T) {
 	if u.Hits() != 1 {
 		t.Errorf("%d hits, want 1", u.Hits())
 	}
-	if _, err := http.Get(u.URL()); err == nil {
+	if resp, err := http.Get(u.URL()); err == nil {
+		resp.Body.Close()
 		t.Error("the authority is trusted by everybody")
 	}
 }
