@@ -1,1 +1,385 @@
+// Package apikeyinject puts API keys on requests that Caddy proxies, so that
+// callers never hold them.
 package apikeyinject
+
+// This file holds the handler: who may call, which integration, which key.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler injects an API key into requests on their way to an upstream.
+//
+// The key is read from a store and never becomes part of the request that
+// other handlers, matchers, or logs can see.
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.apikey_inject.integration}` | The integration's unique key, or the route's label
+// `{http.apikey_inject.connection}` | The connection whose key was asked for
+// `{http.apikey_inject.key_version}` | The version of the key that was used
+// `{http.apikey_inject.outcome}` | `injected`, or the code of the refusal
+// `{http.apikey_inject.error}` | The code of the refusal
+type Handler struct {
+	// The integration to use, as defined in the apikey_inject app. Required
+	// unless the integration's fields stand here.
+	Name string `json:"integration,omitempty"`
+
+	// Whose key to use: the id of a connection. May hold placeholders; one
+	// that the caller can choose needs `allow` beside it. Default: the
+	// integration's own key.
+	Connection string `json:"connection,omitempty"`
+
+	// What logs and placeholders call a route without a named integration.
+	// Default: the base URL's host.
+	LabelAs string `json:"label_as,omitempty"`
+
+	Integration
+
+	// Any reverse_proxy option but upstreams.
+	ProxyRaw json.RawMessage `json:"proxy,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
+
+	logger      *zap.Logger
+	integration *Integration // the named one, or the one above
+	plan        *plan
+	label       string
+	labelValue  any // label, boxed once
+
+	allow       [2]*Allow // the integration's and the route's; both must fit
+	caller      string
+	connection  connectionSource
+	stripPrefix string
+	config      map[string]string
+	readHeaders []string // headers that caller and connection read
+
+	keys     *keyring.View
+	fixed    *keyring.Entry // without a connection
+	rendered atomic.Pointer[rendered]
+
+	proxy     *reverseproxy.Handler
+	transport *Transport
+}
+
+// rendered is the injection of the key a fixed route used last.
+type rendered struct {
+	key     *keyring.Key
+	inj     *inject.Injection
+	version any // boxed once
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.apikey_inject",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// UnmarshalJSON refuses unknown fields with the nearest known one.
+func (h *Handler) UnmarshalJSON(data []byte) error {
+	type plain Handler
+	return decodeStrict(data, (*plain)(h))
+}
+
+// Provision reads the configuration, and nothing else.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	app, err := loadApp(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.resolveIntegration(app); err != nil {
+		return err
+	}
+	if err := h.provisionRoute(ctx); err != nil {
+		return err
+	}
+	h.warn(ctx)
+
+	if h.keys, err = app.view(h.integration.Key.Store); err != nil {
+		return &fieldError{"key.store", err}
+	}
+	if h.connection.expr == "" {
+		h.fixed = h.keys.Pin(h.integration.Key.address(""))
+	}
+	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, h.integration, h.plan); err != nil {
+		return err
+	}
+	mod, err := ctx.LoadModule(h, "ProxyRaw")
+	if err != nil {
+		return fmt.Errorf("loading the proxy: %w", err)
+	}
+	h.proxy = mod.(*reverseproxy.Handler)
+	h.transport = h.proxy.Transport.(*Transport)
+	return nil
+}
+
+// resolveIntegration finds the integration and compiles it.
+func (h *Handler) resolveIntegration(app *App) error {
+	if h.Name == "" {
+		p, err := h.compile()
+		if err != nil {
+			return err
+		}
+		h.integration, h.plan = &h.Integration, p
+		h.label = h.LabelAs
+		if h.label == "" {
+			h.label = p.base.Host
+		}
+		return nil
+	}
+	if err := checkName(h.Name); err != nil {
+		return &fieldError{"integration", err}
+	}
+	if own := h.ownFields(); len(own) > 0 {
+		return wrong(own[0], "is not allowed beside integration %q: it belongs into the integration", h.Name)
+	}
+	if h.LabelAs != "" {
+		return wrong("label_as", "is not allowed beside integration %q, which is the label", h.Name)
+	}
+	if err := h.check(); err != nil {
+		return err
+	}
+	var err error
+	if h.integration, h.plan, err = app.integration(h.Name); err != nil {
+		return &fieldError{"integration", err}
+	}
+	h.label = h.Name
+	return nil
+}
+
+// checkName refuses an integration given by placeholder.
+func checkName(name string) error {
+	if strings.ContainsAny(name, "{}") {
+		return fmt.Errorf("%q holds a placeholder; the integration of a route is fixed", name)
+	}
+	return nil
+}
+
+// provisionRoute merges what the route and its integration say.
+func (h *Handler) provisionRoute(ctx caddy.Context) (err error) {
+	repl := caddy.NewReplacer()
+	h.labelValue = h.label
+	h.stripPrefix = firstSet(h.StripPrefix, h.integration.StripPrefix)
+	h.caller = firstSet(h.Caller, h.integration.Caller)
+	if h.integration != &h.Integration {
+		if h.allow[0], err = h.integration.Allow.expanded(repl); err != nil {
+			return err
+		}
+	}
+	if h.allow[1], err = h.Allow.expanded(repl); err != nil {
+		return err
+	}
+	h.config = maps.Clone(h.integration.ConnectionConfig)
+	if h.config == nil {
+		h.config = map[string]string{}
+	}
+	maps.Copy(h.config, h.ConnectionConfig)
+	for _, name := range h.plan.template.Fields() {
+		if _, ok := h.config[name]; !ok {
+			return wrong("value_template", "needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
+		}
+	}
+	if h.connection, err = newConnectionSource(h.Connection, h.Allow != nil); err != nil {
+		return &fieldError{"connection", err}
+	}
+	if err := checkConnectionKey(h.Connection, h.integration.Key); err != nil {
+		return err
+	}
+	h.readHeaders = append(headersRead(h.caller), headersRead(h.Connection)...)
+	return nil
+}
+
+func firstSet(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// warn says once, at load, what an operator may not have meant.
+func (h *Handler) warn(ctx caddy.Context) {
+	if h.allow[0] == nil && h.allow[1] == nil && !loopbackOnly(ctx) {
+		h.logger.Warn("no allow: whoever reaches this route uses its key",
+			zap.String("integration", h.label))
+	}
+	if h.plan.placement.InQuery() {
+		h.logger.Warn("keys in a query can show in upstream, proxy and CDN logs; prefer a header",
+			zap.String("integration", h.label))
+	}
+}
+
+// loopbackOnly tells whether the server this handler is for listens on
+// loopback addresses and sockets only.
+func loopbackOnly(ctx caddy.Context) bool {
+	srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return false
+	}
+	for _, listen := range srv.Listen {
+		addr, err := caddy.ParseNetworkAddress(listen)
+		if err != nil || !addr.IsUnixNetwork() && !isLoopbackHost(addr.Host) {
+			return false
+		}
+	}
+	return len(srv.Listen) > 0
+}
+
+// ServeHTTP puts the key on the request and proxies it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	repl.Set("http.apikey_inject.integration", h.labelValue)
+
+	origin, done, fail := h.admit(w, r, repl)
+	if done {
+		return nil
+	}
+	if fail != nil {
+		return fail.end(w, r)
+	}
+	ren, fail := h.resolve(r, repl)
+	if fail != nil {
+		return fail.end(w, r)
+	}
+	ex := &exchange{
+		Context: r.Context(), owner: h.transport, inj: ren.inj, plan: h.plan, origin: origin,
+		forwardCredentials: h.integration.ForwardCredentials, forwardedHeaders: h.integration.ForwardedHeaders,
+	}
+	ex.writer.ResponseWriter, ex.writer.ex = w, ex
+	out, err := h.outgoing(r, ex)
+	if err != nil {
+		return failPath.end(w, r)
+	}
+	repl.Set("http.apikey_inject.key_version", ren.version)
+	repl.Set("http.apikey_inject.outcome", "injected")
+
+	err = h.proxy.ServeHTTP(&ex.writer, out, next)
+	if f := asFailure(err); f != nil {
+		return f.end(w, r)
+	}
+	return err
+}
+
+// admit decides, before any key is read, whether the request goes on. done
+// tells that it is answered already.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !isExtendedConnect(r) {
+		return "", false, failMethod
+	}
+	if crossSite(r) {
+		allowed, ok := allowedOrigin(r, h.integration.AllowOrigin, h.AllowOrigin)
+		if !ok {
+			return "", false, failCrossSite
+		}
+		if isPreflight(r) {
+			answerPreflight(w, r, allowed)
+			return "", true, nil
+		}
+		origin = allowed
+	}
+	if h.integration.Disabled {
+		return "", false, failDisabled
+	}
+	user := h.user(repl)
+	if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
+		return "", false, failForbidden
+	}
+	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
+		return "", false, failPath
+	}
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil {
+		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
+			return "", false, failPath
+		}
+	}
+	return origin, false, nil
+}
+
+// user returns who calls, as Caddy's authentication or the operator's
+// placeholder says it, or nothing.
+func (h *Handler) user(repl *caddy.Replacer) string {
+	if h.caller != "" {
+		return repl.ReplaceAll(h.caller, "")
+	}
+	user, _ := repl.GetString("http.auth.user.id")
+	return user
+}
+
+// isExtendedConnect tells whether this CONNECT asks for a WebSocket over
+// HTTP/2 or HTTP/3, which reverse_proxy turns into an upgrade.
+func isExtendedConnect(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" ||
+		r.ProtoMajor == 3 && r.Proto == "websocket"
+}
+
+// resolve gets the key from the keyring and renders it.
+func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *failure) {
+	entry := h.fixed
+	if entry == nil {
+		id, ok := h.connection.id(r, repl)
+		if !ok {
+			return nil, failConnection
+		}
+		repl.Set("http.apikey_inject.connection", id)
+		entry = h.keys.Entry(h.integration.Key.address(id))
+	}
+	key, err := entry.Key(r.Context(), h.integration.Key.Field)
+	if err != nil {
+		return nil, h.keyFailure(err)
+	}
+	if last := h.rendered.Load(); h.fixed != nil && last != nil && last.key == key {
+		return last, nil
+	}
+	inj, err := inject.Place(h.plan.placement, h.plan.template, key.Value, h.config)
+	if err != nil {
+		h.logger.Error("rendering the key", zap.String("integration", h.label), zap.Error(err))
+		return nil, failInvalid
+	}
+	ren := &rendered{key: key, inj: inj, version: key.Version}
+	if h.fixed != nil {
+		h.rendered.Store(ren)
+	}
+	return ren, nil
+}
+
+// keyFailure says what the keyring's error means to the caller.
+func (h *Handler) keyFailure(err error) *failure {
+	var invalid *store.InvalidError
+	var away *keyring.UnavailableError
+	switch {
+	case errors.Is(err, store.ErrNotFound) && h.fixed == nil:
+		return failUnknown
+	case errors.Is(err, store.ErrNotFound):
+		return failNotFound
+	case errors.As(err, &invalid):
+		return failInvalid
+	case errors.As(err, &away):
+		return failUnavailable(away.RetryAfter)
+	}
+	return failUnavailable(0)
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

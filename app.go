@@ -1,0 +1,293 @@
+package apikeyinject
+
+// This file holds the app: stores and integrations of one configuration.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds the stores that keys are read from, and the integrations that
+// routes use by name.
+//
+// A configuration without it works too: the only store is then `vault`, as the
+// `VAULT_*` environment variables describe it.
+type App struct {
+	// The stores, by name. Default: one named `vault`.
+	StoresRaw map[string]json.RawMessage `json:"stores,omitempty" caddy:"namespace=apikey_inject.stores inline_key=store"`
+
+	// The store of keys that name none. Default: the only store there is.
+	DefaultStore string `json:"default_store,omitempty"`
+
+	// The integrations, by their unique keys.
+	Integrations map[string]*Integration `json:"integrations,omitempty"`
+
+	// Where the database of the `local` store lies.
+	Catalog *Catalog `json:"catalog,omitempty"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	plans   map[string]*plan
+	modules map[string]keyStore
+
+	mu    sync.Mutex // guards what follows: handlers ask while provisioning
+	views map[string]*heldView
+}
+
+// Catalog says where the embedded database lies.
+type Catalog struct {
+	// The file of the database. Default: `apikey_inject/catalog.db` in Caddy's
+	// data directory.
+	Path string `json:"path,omitempty"`
+}
+
+// keyStore is what a module in the namespace apikey_inject.stores implements.
+type keyStore interface {
+	caddy.Module
+
+	// identity says which secrets the store shows: two stores with the same
+	// identity share what they have cached. It holds no secret.
+	identity() string
+
+	// open makes the client. It does no I/O.
+	open() (store.Store, error)
+
+	// options are this configuration's own.
+	options() keyring.Options
+}
+
+// heldView is a view with the ring it keeps alive.
+type heldView struct {
+	*keyring.View
+	ring *pooledRing
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "apikey_inject",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// UnmarshalJSON refuses unknown fields with the nearest known one, and says in
+// which integration they stand.
+func (a *App) UnmarshalJSON(data []byte) error {
+	type plain App
+	var in struct {
+		*plain
+		Integrations map[string]json.RawMessage `json:"integrations,omitempty"`
+	}
+	in.plain = (*plain)(a)
+	if err := decodeStrict(data, &in); err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.Integrations)) {
+		i := new(Integration)
+		if err := decodeStrict(in.Integrations[key], i); err != nil {
+			return fmt.Errorf("integrations.%s: %w", key, err)
+		}
+		if a.Integrations == nil {
+			a.Integrations = make(map[string]*Integration, len(in.Integrations))
+		}
+		a.Integrations[key] = i
+	}
+	return nil
+}
+
+// Provision reads the configuration. It reaches out to nothing.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Logger()
+	a.views = make(map[string]*heldView)
+	if err := a.compile(); err != nil {
+		return err
+	}
+	if err := a.loadStores(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// compile checks every integration, used or not.
+func (a *App) compile() error {
+	a.plans = make(map[string]*plan, len(a.Integrations))
+	for _, key := range slices.Sorted(maps.Keys(a.Integrations)) {
+		if err := checkUniqueKey(key); err != nil {
+			return fmt.Errorf("integrations: %w", err)
+		}
+		p, err := a.Integrations[key].compile()
+		if err != nil {
+			return fmt.Errorf("integrations.%s.%w", key, err)
+		}
+		a.plans[key] = p
+	}
+	return nil
+}
+
+// checkUniqueKey refuses what cannot name an integration.
+func checkUniqueKey(s string) error {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789~:.@ _-"
+	if s == "" || len(s) > 255 || strings.Trim(s, allowed) != "" {
+		return fmt.Errorf("%q is no unique key: 1 to 255 letters, digits, spaces and ~:.@_- are allowed", s)
+	}
+	return nil
+}
+
+func (a *App) loadStores(ctx caddy.Context) error {
+	if len(a.StoresRaw) == 0 {
+		a.StoresRaw = map[string]json.RawMessage{"vault": json.RawMessage(`{"store":"vault"}`)}
+	}
+	names := slices.Sorted(maps.Keys(a.StoresRaw))
+	mods, err := ctx.LoadModule(a, "StoresRaw")
+	if err != nil {
+		return fmt.Errorf("stores: %w", err)
+	}
+	a.modules = make(map[string]keyStore, len(names))
+	for name, mod := range mods.(map[string]any) {
+		a.modules[name] = mod.(keyStore)
+		if l, ok := mod.(*LocalStore); ok {
+			l.catalog = a.Catalog
+		}
+	}
+	if a.DefaultStore == "" && len(names) == 1 {
+		a.DefaultStore = names[0]
+	}
+	if a.DefaultStore == "" {
+		return wrong("default_store", "is required: there are several stores: %s", strings.Join(names, ", "))
+	}
+	if _, ok := a.modules[a.DefaultStore]; !ok {
+		return wrong("default_store", "there is no store %q%s; there are %s",
+			a.DefaultStore, didYouMean(a.DefaultStore, names), strings.Join(names, ", "))
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.Integrations)) {
+		if err := a.checkStore(a.Integrations[key].Key.Store); err != nil {
+			return fmt.Errorf("integrations.%s.key.store: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// checkStore refuses the name of a store that is not there.
+func (a *App) checkStore(name string) error {
+	if _, ok := a.modules[name]; ok || name == "" {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(a.modules))
+	return fmt.Errorf("there is no store %q%s; there are %s", name, didYouMean(name, names), strings.Join(names, ", "))
+}
+
+// integration returns the integration of that unique key.
+func (a *App) integration(key string) (*Integration, *plan, error) {
+	i, ok := a.Integrations[key]
+	if !ok {
+		return nil, nil, unknownIntegration(key, slices.Sorted(maps.Keys(a.Integrations)))
+	}
+	return i, a.plans[key], nil
+}
+
+func unknownIntegration(key string, known []string) error {
+	if len(known) == 0 {
+		return fmt.Errorf("there is no integration %q: none is defined in the apikey_inject app", key)
+	}
+	return fmt.Errorf("there is no integration %q%s; there are %s", key, didYouMean(key, known), strings.Join(known, ", "))
+}
+
+// view returns this configuration's view of a store's ring. The app alone
+// acquires rings, and releases in Cleanup what it acquired.
+func (a *App) view(name string) (*keyring.View, error) {
+	if name == "" {
+		name = a.DefaultStore
+	}
+	if err := a.checkStore(name); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if v, ok := a.views[name]; ok {
+		return v.View, nil
+	}
+	mod := a.modules[name]
+	ring, err := acquireRing(mod)
+	if err != nil {
+		return nil, err
+	}
+	opts := mod.options()
+	opts.Observe = a.observer(name)
+	v := &heldView{View: ring.View(opts), ring: ring}
+	a.views[name] = v
+	return v.View, nil
+}
+
+// openBudget bounds the opening of the local store's database, migrations
+// included.
+const openBudget = time.Minute
+
+// Start begins reading keys. Nothing waits for a store that is away: it is a
+// warning now and a 503 later. The local store's database has to open: what
+// keeps it from that is a mistake, and does not go by itself.
+func (a *App) Start() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, v := range a.views {
+		if local, ok := v.ring.store.(*localStore); ok {
+			ctx, cancel := context.WithTimeout(a.ctx, openBudget)
+			err := local.start(ctx)
+			cancel()
+			if err != nil {
+				return fmt.Errorf("store %s: %w", name, err)
+			}
+		}
+		v.Start()
+	}
+	return nil
+}
+
+// Stop does nothing: requests of this configuration still run, and get their
+// keys. See Cleanup.
+func (*App) Stop() error { return nil }
+
+// Cleanup releases the rings. A ring that no other configuration holds lingers
+// for the requests that still run.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, v := range a.views {
+		v.Close()
+		v.ring.release()
+		delete(a.views, name)
+	}
+	return nil
+}
+
+// loadApp returns the app of the configuration that is being provisioned.
+func loadApp(ctx caddy.Context) (*App, error) {
+	mod, err := ctx.App("apikey_inject")
+	if err != nil {
+		return nil, fmt.Errorf("loading the apikey_inject app: %w", err)
+	}
+	return mod.(*App), nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ json.Unmarshaler   = (*App)(nil)
+)

@@ -1,0 +1,284 @@
+package apikeyinject
+
+// This file holds the apikey_inject directive.
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("apikey_inject", parseGlobalOption)
+	httpcaddyfile.RegisterHandlerDirective("apikey_inject", parseDirective)
+	httpcaddyfile.RegisterDirectiveOrder("apikey_inject", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// parseDirective parses the handler directive. Syntax:
+//
+//	apikey_inject [<matcher>] [<integration>|<base_url>] {
+//	    # what belongs to the route
+//	    strip_prefix      <prefix>
+//	    connection        <id>
+//	    caller            <placeholder>
+//	    allow             user|client_cert|token <names...>
+//	    allow             anyone
+//	    allow_origin      <origins...>
+//	    connection_config {
+//	        <name> <value>
+//	    }
+//
+//	    # the integration, unless the argument names one
+//	    base_url     <url>
+//	    placement    header|query
+//	    name         <header or query parameter>
+//	    template     <template with ${apiKey}>
+//	    label        <text>
+//	    display_name <text>
+//	    label_as     <text>
+//	    key          <path> [<field>] {
+//	        store     <name>
+//	        mount     <mount>
+//	        namespace <namespace>
+//	    }
+//	    forward_credentials
+//	    forwarded_headers
+//	    insecure_http
+//	    response_compression
+//	    disabled
+//
+//	    # any option of reverse_proxy but to and dynamic
+//	}
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := directiveParser{helper: h, handler: new(Handler)}
+	p.integrationParser = newIntegrationParser(&p.handler.Integration)
+	if err := p.parse(); err != nil {
+		return nil, err
+	}
+	return p.handler, nil
+}
+
+type directiveParser struct {
+	integrationParser
+	helper  httpcaddyfile.Helper
+	handler *Handler
+	start   *caddyfile.Dispenser // at the directive
+	rest    []caddyfile.Token    // reverse_proxy's share of the block
+}
+
+func (p *directiveParser) parse() error {
+	d := p.helper.Dispenser
+	d.Next() // consume the directive
+	p.start = here(d)
+	if err := p.argument(d); err != nil {
+		return err
+	}
+	// Walked at its first level: deeper tokens and arguments may be any word,
+	// as in `lb_policy query key`.
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := p.line(d); err != nil {
+			return err
+		}
+	}
+	if err := p.finish(); err != nil {
+		return err
+	}
+	return p.parseProxy()
+}
+
+// argument parses what stands behind the matcher.
+func (p *directiveParser) argument(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return nil
+	}
+	arg := d.Val()
+	if strings.Contains(arg, "://") {
+		if _, err := inject.ParseBase(arg); err != nil {
+			return d.Errf("base_url: %v", err)
+		}
+		p.handler.BaseURL = arg
+		p.at["base_url"] = here(d)
+	} else {
+		if err := checkName(arg); err != nil {
+			return d.Errf("integration: %v", err)
+		}
+		p.handler.Name = arg
+		p.at["integration"] = here(d)
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: the upstream is base_url, and there is one", d.Val())
+	}
+	return nil
+}
+
+// line parses one subdirective, or hands it on to reverse_proxy.
+func (p *directiveParser) line(d *caddyfile.Dispenser) error {
+	word := d.Val()
+	switch word {
+	case "to", "dynamic":
+		return d.Errf("%s is not allowed: the upstream is base_url", word)
+	case "connection":
+		return p.once(d, func() error {
+			if !d.AllArgs(&p.handler.Connection) {
+				return d.ArgErr()
+			}
+			return nil
+		})
+	case "label_as":
+		return p.once(d, func() error {
+			if !d.AllArgs(&p.handler.LabelAs) {
+				return d.ArgErr()
+			}
+			return nil
+		})
+	}
+	known := slices.Contains(integrationWords, word)
+	if p.handler.Name != "" && slices.Contains(ownWords, word) {
+		return d.Errf("%s is not allowed beside integration %q: it belongs into the integration; allowed here are %s, and the options of reverse_proxy",
+			word, p.handler.Name, strings.Join(routeWords, ", "))
+	}
+	if known {
+		return p.option(d)
+	}
+	if word == "transport" && p.handler.Name == "" {
+		p.at["transport"] = here(d)
+	}
+	p.rest = append(p.rest, d.NextSegment()...)
+	return nil
+}
+
+// finish checks what needs more than one line.
+func (p *directiveParser) finish() error {
+	h := p.handler
+	in, pl := &h.Integration, (*plan)(nil)
+	var err error
+	if h.Name == "" {
+		if pl, err = p.compile(p.start); err != nil {
+			return err
+		}
+	} else {
+		app, err := globalApp(p.helper)
+		if err != nil {
+			return p.start.WrapErr(err)
+		}
+		named, ok := app.Integrations[h.Name]
+		if !ok {
+			return p.at["integration"].WrapErr(unknownIntegration(h.Name, sortedKeys(app.Integrations)))
+		}
+		if in = named; in.Key == nil {
+			return p.start.Errf("integration %q has no key", h.Name)
+		}
+		if pl, err = named.compile(); err != nil {
+			return p.start.WrapErr(err)
+		}
+	}
+	if err := checkConnectionKey(h.Connection, in.Key); err != nil {
+		return p.where("connection", p.start).WrapErr(err)
+	}
+	if _, err := newConnectionSource(h.Connection, h.Allow != nil); err != nil {
+		return p.where("connection", p.start).Errf("connection: %v", err)
+	}
+	for _, name := range pl.template.Fields() {
+		if h.ConnectionConfig[name] == "" && in.ConnectionConfig[name] == "" {
+			return p.where("template", p.start).Errf("template: needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
+		}
+	}
+	p.plan = pl
+	return nil
+}
+
+// parseProxy lets reverse_proxy parse its share of the block.
+func (p *directiveParser) parseProxy() error {
+	directive := p.start.Token()
+	open, end := directive, directive
+	directive.Text, open.Text, end.Text = "reverse_proxy", "{", "}"
+	// Tokens are told to stand on a line of their own by file and line.
+	end.Line = directive.Line + 1
+	if n := len(p.rest); n > 0 {
+		end.File, end.Line = p.rest[n-1].File, p.rest[n-1].Line+1
+	}
+	tokens := append([]caddyfile.Token{directive, open}, append(p.rest, end)...)
+
+	rp := new(reverseproxy.Handler)
+	if err := rp.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
+		return p.explain(err)
+	}
+	if err := rp.FinalizeUnmarshalCaddyfile(p.helper); err != nil {
+		return err
+	}
+	if protocolOf(rp.TransportRaw) != "" && len(p.named().TransportRaw) > 0 {
+		return p.where("transport", p.start).Errf("transport: is not allowed: integration %q has a transport of its own", p.handler.Name)
+	}
+	raw := caddyconfig.JSONModuleObject(rp, "handler", "reverse_proxy", nil)
+	if err := checkProxy(raw, p.plan.placement); err != nil {
+		return p.start.WrapErr(err)
+	}
+	if len(p.rest) > 0 {
+		p.handler.ProxyRaw = raw
+	}
+	return nil
+}
+
+// named returns the integration that the argument names, or an empty one.
+func (p *directiveParser) named() *Integration {
+	app, err := globalApp(p.helper)
+	if err == nil {
+		if i, ok := app.Integrations[p.handler.Name]; ok {
+			return i
+		}
+	}
+	return new(Integration)
+}
+
+// explain names the nearest word for one that neither we nor reverse_proxy
+// know.
+func (p *directiveParser) explain(err error) error {
+	text := err.Error()
+	_, rest, ok := strings.Cut(text, "unrecognized subdirective ")
+	if !ok {
+		return err
+	}
+	word, _, _ := strings.Cut(rest, ",")
+	known := slices.Concat(integrationWords, []string{"connection", "label_as"}, proxyWords)
+	for _, t := range p.rest {
+		if t.Text == word {
+			at := caddyfile.NewDispenser([]caddyfile.Token{t})
+			at.Next()
+			return at.Errf("unknown subdirective %q of apikey_inject%s; known are %s, and the options of reverse_proxy",
+				word, didYouMean(word, known), strings.Join(slices.Concat(integrationWords, []string{"connection", "label_as"}), ", "))
+		}
+	}
+	return err
+}
+
+// globalApp returns the app as the global option configured it.
+func globalApp(h httpcaddyfile.Helper) (*App, error) {
+	app := new(App)
+	if opt, ok := h.Option("apikey_inject").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(opt.Value, app); err != nil {
+			return nil, err
+		}
+	}
+	return app, nil
+}
+
+// proxyWords are the subdirectives of reverse_proxy, for hints only: those that
+// are missing here work all the same.
+var proxyWords = []string{
+	"lb_policy", "lb_retries", "lb_try_duration", "lb_try_interval", "lb_retry_match",
+	"health_uri", "health_port", "health_interval", "health_passes", "health_fails", "health_timeout",
+	"health_status", "health_body", "health_method", "health_request_body", "health_follow_redirects",
+	"health_headers", "health_upstream", "fail_duration", "max_fails", "unhealthy_status",
+	"unhealthy_latency", "unhealthy_request_count", "flush_interval", "request_buffers",
+	"response_buffers", "stream_buffer_size", "stream_timeout", "stream_close_delay", "verbose_logs",
+	"proxy_status_name", "trusted_proxies", "header_up", "header_down", "method", "rewrite", "transport",
+	"replace_status", "handle_response",
+}

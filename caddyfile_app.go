@@ -1,0 +1,151 @@
+package apikeyinject
+
+// This file holds the apikey_inject global option.
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+var appWords = []string{"store", "integration", "catalog"}
+
+// parseGlobalOption parses the global option. Syntax:
+//
+//	apikey_inject {
+//	    store <module> [<name>] {
+//	        ...
+//	    }
+//	    integration <unique_key> [<base_url>] {
+//	        # as in the apikey_inject directive, and
+//	        transport http {
+//	            ...
+//	        }
+//	    }
+//	    catalog sqlite <file>
+//	}
+//
+// The first store is the default.
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume the option
+	if existing != nil {
+		return nil, d.Err("apikey_inject already specified")
+	}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	app := new(App)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "store":
+			err = parseStore(d, app)
+		case "integration":
+			err = parseIntegration(d, app)
+		case "catalog":
+			err = parseCatalog(d, app)
+		default:
+			err = d.Errf("unknown subdirective %q of apikey_inject%s; known are %s",
+				d.Val(), didYouMean(d.Val(), appWords), strings.Join(appWords, ", "))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	value, err := json.Marshal(app)
+	if err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return httpcaddyfile.App{Name: "apikey_inject", Value: value}, nil
+}
+
+func parseStore(d *caddyfile.Dispenser, app *App) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	at := here(d)
+	module := d.Val()
+	info, err := caddy.GetModule("apikey_inject.stores." + module)
+	if err != nil {
+		known := []string{"vault", "local"}
+		return d.Errf("unknown store %q%s; known are %s", module, didYouMean(module, known), strings.Join(known, ", "))
+	}
+	segment := d.NextSegment()
+	name := module
+	if len(segment) > 1 && segment[1].Text != "{" {
+		name = segment[1].Text
+		segment = append(segment[:1:1], segment[2:]...)
+	}
+	if _, ok := app.StoresRaw[name]; ok {
+		return at.Errf("store %q already specified", name)
+	}
+	mod := info.New()
+	if err := mod.(caddyfile.Unmarshaler).UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
+		return err
+	}
+	if app.StoresRaw == nil {
+		app.StoresRaw = make(map[string]json.RawMessage)
+		app.DefaultStore = name
+	}
+	app.StoresRaw[name] = caddyconfig.JSONModuleObject(mod, "store", module, nil)
+	return nil
+}
+
+func parseIntegration(d *caddyfile.Dispenser, app *App) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	start := here(d)
+	key := args[0]
+	if err := checkUniqueKey(key); err != nil {
+		return d.Errf("integration: %v", err)
+	}
+	if _, ok := app.Integrations[key]; ok {
+		return d.Errf("integration %q already specified", key)
+	}
+	i := new(Integration)
+	p := newIntegrationParser(i)
+	if len(args) == 2 {
+		i.BaseURL = args[1]
+		p.at["base_url"] = start
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		if d.Val() == "transport" {
+			err = p.once(d, func() error { return p.transport(d) })
+		} else {
+			err = p.option(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := p.compile(start); err != nil {
+		return err
+	}
+	if app.Integrations == nil {
+		app.Integrations = make(map[string]*Integration)
+	}
+	app.Integrations[key] = i
+	return nil
+}
+
+func parseCatalog(d *caddyfile.Dispenser, app *App) error {
+	if app.Catalog != nil {
+		return d.Err("catalog already specified")
+	}
+	var driver, path string
+	if !d.AllArgs(&driver, &path) {
+		return d.ArgErr()
+	}
+	if driver != "sqlite" {
+		return d.Errf("catalog: unknown database %q; known is sqlite", driver)
+	}
+	app.Catalog = &Catalog{Path: path}
+	return nil
+}

@@ -1,0 +1,279 @@
+package apikeyinject
+
+// This file holds the subdirectives of an integration, which stand in the
+// global option and in the directive's own block.
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+var (
+	// ownWords are an integration's own fields: not allowed beside its name.
+	ownWords = []string{
+		"base_url", "placement", "name", "template", "label", "display_name", "label_as", "key",
+		"forward_credentials", "forwarded_headers", "insecure_http", "response_compression", "disabled",
+	}
+
+	// routeWords may differ between the routes to one integration.
+	routeWords = []string{"strip_prefix", "connection", "caller", "allow", "allow_origin", "connection_config"}
+
+	// integrationWords are parsed by the integrationParser.
+	integrationWords = slices.DeleteFunc(slices.Concat(ownWords, routeWords), func(w string) bool {
+		return w == "connection" || w == "label_as"
+	})
+)
+
+// jsonWords maps the JSON names in errors to the words of the Caddyfile.
+var jsonWords = map[string]string{
+	"key_placement": "placement", "key_name": "name", "value_template": "template", "key_label": "label",
+}
+
+// integrationParser parses one integration.
+type integrationParser struct {
+	into *Integration
+	plan *plan
+	at   map[string]*caddyfile.Dispenser // where each word stands
+}
+
+func newIntegrationParser(into *Integration) integrationParser {
+	return integrationParser{into: into, at: make(map[string]*caddyfile.Dispenser)}
+}
+
+// here remembers a place for an error to be found later.
+func here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
+	c := *d
+	return &c
+}
+
+// where returns the place of a word, or another if it is not written.
+func (p *integrationParser) where(word string, otherwise *caddyfile.Dispenser) *caddyfile.Dispenser {
+	if at, ok := p.at[word]; ok {
+		return at
+	}
+	return otherwise
+}
+
+// once refuses a word that was there before.
+func (p *integrationParser) once(d *caddyfile.Dispenser, parse func() error) error {
+	word := d.Val()
+	if _, ok := p.at[word]; ok {
+		return d.Errf("%s already specified", word)
+	}
+	p.at[word] = here(d)
+	return parse()
+}
+
+// option parses the subdirective that d stands on.
+func (p *integrationParser) option(d *caddyfile.Dispenser) error {
+	i := p.into
+	text := func(into *string, check func(string) error) error {
+		return p.once(d, func() error { return checkedArg(d, into, check) })
+	}
+	flag := func(into *bool) error {
+		return p.once(d, func() error {
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			*into = true
+			return nil
+		})
+	}
+	switch d.Val() {
+	case "base_url":
+		return text(&i.BaseURL, func(s string) error { _, err := inject.ParseBase(s); return err })
+	case "placement":
+		return text(&i.KeyPlacement, inject.CheckKind)
+	case "name":
+		return text(&i.KeyName, nil) // what is allowed depends on placement
+	case "template":
+		return text(&i.ValueTemplate, func(s string) error { _, err := inject.ParseTemplate(s); return err })
+	case "label":
+		return text(&i.KeyLabel, nil)
+	case "display_name":
+		return text(&i.DisplayName, nil)
+	case "strip_prefix":
+		return text(&i.StripPrefix, checkStripPrefix)
+	case "caller":
+		return text(&i.Caller, nil)
+	case "key":
+		return p.once(d, func() error { return p.key(d) })
+	case "allow":
+		return p.allow(d)
+	case "allow_origin":
+		return p.allowOrigin(d)
+	case "connection_config":
+		return p.once(d, func() error { return p.connectionConfig(d) })
+	case "forward_credentials":
+		return flag(&i.ForwardCredentials)
+	case "forwarded_headers":
+		return flag(&i.ForwardedHeaders)
+	case "insecure_http":
+		return flag(&i.InsecureHTTP)
+	case "response_compression":
+		return flag(&i.ResponseCompression)
+	case "disabled":
+		return flag(&i.Disabled)
+	}
+	return d.Errf("unknown subdirective %q%s; known are %s", d.Val(), didYouMean(d.Val(), integrationWords), strings.Join(integrationWords, ", "))
+}
+
+// checkedArg reads the one argument of a subdirective.
+func checkedArg(d *caddyfile.Dispenser, into *string, check func(string) error) error {
+	word := d.Val()
+	if !d.AllArgs(into) {
+		return d.ArgErr()
+	}
+	if *into == "" {
+		return d.Errf("%s: is empty", word)
+	}
+	if check == nil {
+		return nil
+	}
+	if err := check(*into); err != nil {
+		return d.Errf("%s: %v", word, err)
+	}
+	return nil
+}
+
+func (p *integrationParser) key(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	k := &KeyReference{Path: args[0]}
+	if len(args) == 2 {
+		k.Field = args[1]
+	}
+	sub := newIntegrationParser(nil)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		words := map[string]*string{"store": &k.Store, "mount": &k.Mount, "namespace": &k.Namespace}
+		into, ok := words[d.Val()]
+		if !ok {
+			known := sortedKeys(words)
+			return d.Errf("unknown subdirective %q of key%s; known are %s", d.Val(), didYouMean(d.Val(), known), strings.Join(known, ", "))
+		}
+		if err := sub.once(d, func() error { return checkedArg(d, into, nil) }); err != nil {
+			return err
+		}
+	}
+	if err := k.check(); err != nil {
+		return p.at["key"].WrapErr(err)
+	}
+	p.into.Key = k
+	return nil
+}
+
+func (p *integrationParser) allow(d *caddyfile.Dispenser) error {
+	p.at["allow"] = here(d)
+	if p.into.Allow == nil {
+		p.into.Allow = new(Allow)
+	}
+	a := p.into.Allow
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	who := d.Val()
+	lists := map[string]*[]string{"user": &a.Users, "client_cert": &a.ClientCerts, "token": &a.Tokens}
+	if who == "anyone" {
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		a.Anyone = true
+		return nil
+	}
+	list, ok := lists[who]
+	if !ok {
+		known := append(sortedKeys(lists), "anyone")
+		return d.Errf("allow: unknown kind of caller %q%s; allowed are %s", who, didYouMean(who, known), strings.Join(known, ", "))
+	}
+	names := d.RemainingArgs()
+	if len(names) == 0 {
+		return d.ArgErr()
+	}
+	if slices.Contains(names, "") {
+		return d.Errf("allow: an empty name")
+	}
+	*list = append(*list, names...)
+	return nil
+}
+
+func (p *integrationParser) allowOrigin(d *caddyfile.Dispenser) error {
+	origins := d.RemainingArgs()
+	if len(origins) == 0 {
+		return d.ArgErr()
+	}
+	for _, o := range origins {
+		if err := checkOrigin(o); err != nil {
+			return d.Errf("allow_origin: %v", err)
+		}
+	}
+	p.into.AllowOrigin = append(p.into.AllowOrigin, origins...)
+	return nil
+}
+
+func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	p.into.ConnectionConfig = make(map[string]string)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if _, ok := p.into.ConnectionConfig[name]; ok {
+			return d.Errf("connection_config: %s already specified", name)
+		}
+		var value string
+		if !d.AllArgs(&value) {
+			return d.ArgErr()
+		}
+		if err := inject.CheckConfigValue(name, value); err != nil {
+			return d.Errf("connection_config: %v", err)
+		}
+		p.into.ConnectionConfig[name] = value
+	}
+	return nil
+}
+
+// transport parses the transport of an integration in the global option. In a
+// directive's block reverse_proxy parses it.
+func (p *integrationParser) transport(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	if d.Val() != "http" {
+		return d.Errf("transport: must be http, not %q", d.Val())
+	}
+	mod, err := caddyfile.UnmarshalModule(d, "http.reverse_proxy.transport.http")
+	if err != nil {
+		return err
+	}
+	p.into.TransportRaw = caddyconfig.JSONModuleObject(mod, "protocol", "http", nil)
+	return nil
+}
+
+// compile checks the integration whole and reports at the word that is wrong,
+// or, for what is missing, at start.
+func (p *integrationParser) compile(start *caddyfile.Dispenser) (*plan, error) {
+	pl, err := p.into.compile()
+	if err == nil {
+		return pl, nil
+	}
+	var wrongField *fieldError
+	if !errors.As(err, &wrongField) {
+		return nil, start.WrapErr(err)
+	}
+	word, _, _ := strings.Cut(wrongField.field, ".")
+	if w, ok := jsonWords[word]; ok {
+		word = w
+	}
+	return nil, p.where(word, start).Errf("%s: %v", word, wrongField.err)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,74 @@
+package apikeyinject
+
+// This file holds what belongs to one request on its way through the proxy.
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+// exchange carries an injection from the handler to its transport. It is the
+// request's context, and holds the response writer too, so that a request
+// costs one allocation for all of these. Nobody but our transports can ask a
+// context for it, unlike variables and placeholders.
+type exchange struct {
+	context.Context
+
+	// owner is the transport this injection is for. Proxies in
+	// handle_response inherit our context; to their transports it is absent.
+	owner *Transport
+
+	inj    *inject.Injection
+	plan   *plan
+	origin string // the web page that may read the answer, or empty
+
+	forwardCredentials bool
+	forwardedHeaders   bool
+
+	writer responseWriter
+}
+
+// exchangeKey is the context key under which an exchange finds itself.
+type exchangeKey struct{}
+
+// Value returns the exchange itself for our key.
+func (e *exchange) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return e
+	}
+	return e.Context.Value(key)
+}
+
+// String keeps fmt from walking into the exchange.
+func (*exchange) String() string { return "apikey_inject exchange" }
+
+// clean takes off a response's header what must not come back to the caller.
+func (e *exchange) clean(h http.Header) {
+	delete(h, errorHeader)
+	if !e.forwardCredentials {
+		delete(h, "Set-Cookie")
+	}
+	e.inj.Scrub(h)
+}
+
+// responseWriter cleans interim (1xx) answers, which reverse_proxy relays from
+// a hook of its own, and says which page may read the final one.
+type responseWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	ex *exchange
+}
+
+// WriteHeader cleans the header of interim answers and sets CORS on others.
+func (w *responseWriter) WriteHeader(status int) {
+	switch {
+	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
+		w.ex.clean(w.Header())
+	case w.ex.origin != "":
+		setCORS(w.Header(), w.ex.origin)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}

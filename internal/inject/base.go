@@ -1,0 +1,138 @@
+package inject
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// Base is where the upstream is: scheme, authority, and a path that every
+// request path is joined to.
+type Base struct {
+	// Scheme is "http" or "https".
+	Scheme string
+
+	// Host is the authority as it goes on the wire: lower case, the default
+	// port dropped.
+	Host string
+
+	// Dial is host and port, the port always present.
+	Dial string
+
+	path    string // decoded, without a trailing slash
+	rawPath string // escaped, without a trailing slash
+}
+
+// ParseBase parses a base URL: http or https, a host, no userinfo, query or
+// fragment. A trailing slash of its path means nothing.
+func ParseBase(s string) (*Base, error) {
+	const allowed = "allowed is http(s)://host[:port][/path]"
+	if s == "" {
+		return nil, fmt.Errorf("is required; %s", allowed)
+	}
+	if err := checkLiteral(s); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(s, "{}") {
+		return nil, fmt.Errorf("%q holds a placeholder, which this route cannot resolve; %s", s, allowed)
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		// The error of net/url quotes the whole URL, userinfo included.
+		return nil, fmt.Errorf("is not a valid URL; %s", allowed)
+	}
+	switch {
+	case u.User != nil:
+		return nil, fmt.Errorf("must not hold a user or password; %s", allowed)
+	case u.Scheme == "":
+		return nil, fmt.Errorf("%q has no scheme; %s", s, allowed)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%q has the scheme %q; %s", s, u.Scheme, allowed)
+	case u.Opaque != "" || u.Hostname() == "":
+		return nil, fmt.Errorf("%q has no host; %s", s, allowed)
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, fmt.Errorf("must not hold a query; %s", allowed)
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		return nil, fmt.Errorf("must not hold a fragment; %s", allowed)
+	}
+	if CheckPath(u.EscapedPath()) != nil {
+		return nil, fmt.Errorf("%q has a path with a . or .. segment", s)
+	}
+	b := &Base{Scheme: u.Scheme}
+	if err := b.setHost(u.Hostname(), u.Port(), strings.HasSuffix(u.Host, ":")); err != nil {
+		return nil, fmt.Errorf("%q %w", s, err)
+	}
+	b.path = strings.TrimRight(u.Path, "/")
+	b.rawPath = strings.TrimRight(u.EscapedPath(), "/")
+	return b, nil
+}
+
+func (b *Base) setHost(host, port string, danglingColon bool) error {
+	if danglingColon {
+		return fmt.Errorf("has a colon and no port")
+	}
+	standard := "443"
+	if b.Scheme == "http" {
+		standard = "80"
+	}
+	if port == "" {
+		port = standard
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("has a port outside 1 to 65535")
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if addr.Zone() != "" {
+			return fmt.Errorf("has an address with a zone")
+		}
+		host = addr.String()
+	} else {
+		ascii, err := idna.Lookup.ToASCII(host)
+		// Underscores are no letters of a host name, but names of containers
+		// and services have them.
+		if err != nil && !plainName(host) {
+			return fmt.Errorf("has a host name that is not one")
+		}
+		if err != nil {
+			ascii = strings.ToLower(host)
+		}
+		host = ascii
+	}
+	b.Dial = net.JoinHostPort(host, port)
+	b.Host = b.Dial
+	if port == standard {
+		b.Host = strings.TrimSuffix(b.Dial, ":"+port)
+	}
+	return nil
+}
+
+func plainName(s string) bool {
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == "" && !strings.Contains(s, "..")
+}
+
+// Apply points u at this base: scheme, authority, and the base path before the
+// path u has. It keeps the query. The error is [ErrBadPath].
+func (b *Base) Apply(u *url.URL) error {
+	escaped := EscapedPath(u)
+	if err := CheckPath(escaped); err != nil {
+		return err
+	}
+	u.Scheme, u.Host, u.User, u.Opaque = b.Scheme, b.Host, nil, ""
+	u.Fragment, u.RawFragment = "", ""
+	if b.path == "" && u.Path == "" {
+		u.Path, u.RawPath = "/", ""
+		return nil
+	}
+	if b.rawPath != b.path || u.RawPath != "" {
+		u.RawPath = b.rawPath + escaped
+	}
+	if b.path != "" {
+		u.Path = b.path + u.Path
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package apikeyinject
+
+// This file holds the store module for keys sealed in the embedded database.
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(LocalStore))
+}
+
+// LocalStore keeps keys sealed in an embedded database, for one node without a
+// Vault. Keys are put there with `caddy apikey-inject set`.
+type LocalStore struct {
+	// The Tink keyset that keys are sealed with, in JSON: a placeholder such as
+	// `{file./run/secrets/keyset}`. Default: the file
+	// `apikey_inject/keyset` in Caddy's configuration directory, made on first
+	// use.
+	Keyset string `json:"keyset,omitempty"`
+
+	// How long a key is fresh. Keys that are set through the running Caddy are
+	// used at once. Default: 5m.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// How old a key may get while the database cannot be read. Default: 24h.
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
+
+	catalog *Catalog // of the app
+	source  seal.Source
+}
+
+// CaddyModule returns the Caddy module information.
+func (*LocalStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "apikey_inject.stores.local",
+		New: func() caddy.Module { return new(LocalStore) },
+	}
+}
+
+// UnmarshalJSON refuses unknown fields with the nearest known one.
+func (s *LocalStore) UnmarshalJSON(data []byte) error {
+	type plain LocalStore
+	return decodeStrict(data, (*plain)(s))
+}
+
+// Provision reads the configuration. It opens no database and makes no keyset.
+func (s *LocalStore) Provision(caddy.Context) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	s.source = seal.Source{Path: filepath.Join(caddy.AppConfigDir(), "apikey_inject", "keyset")}
+	if s.Keyset == "" {
+		return nil
+	}
+	x := expander{repl: caddy.NewReplacer()}
+	s.source.Text = x.secret("keyset", s.Keyset)
+	if x.err != nil {
+		return x.err
+	}
+	if _, err := seal.Parse(s.source.Text); err != nil {
+		return &fieldError{"keyset", err}
+	}
+	return nil
+}
+
+func (s *LocalStore) check() error {
+	if err := checkSecret(s.Keyset); err != nil {
+		return &fieldError{"keyset", err}
+	}
+	return checkAges(s.TTL, s.MaxStale)
+}
+
+func (s *LocalStore) path() string {
+	if s.catalog != nil && s.catalog.Path != "" {
+		return s.catalog.Path
+	}
+	return filepath.Join(caddy.AppDataDir(), "apikey_inject", "catalog.db")
+}
+
+// identity is the database: it has one keyset, whatever its source.
+func (s *LocalStore) identity() string { return s.path() }
+
+func (s *LocalStore) open() (store.Store, error) {
+	path := s.path()
+	sealed := seal.New(seal.Config{
+		Open: func(ctx context.Context) (seal.Database, error) {
+			db, err := catalog.Open(ctx, catalog.Config{Path: path})
+			if err != nil {
+				return nil, err
+			}
+			return db, nil
+		},
+		Keyset: s.source,
+		Create: true,
+	})
+	return &localStore{Store: sealed, keyset: s.source.Path}, nil
+}
+
+func (s *LocalStore) options() keyring.Options {
+	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale)}
+}
+
+// localStore says once that a keyset was made.
+type localStore struct {
+	*seal.Store
+	keyset string
+}
+
+// start opens the database ahead of the first request: a migration may
+// take longer than a request waits.
+func (s *localStore) start(ctx context.Context) error {
+	if err := s.Open(ctx); err != nil {
+		return err
+	}
+	if s.KeysetMade() {
+		processLogger("apikey_inject.stores.local").Warn("made a keyset for the local store; back it up, the keys are lost without it", zap.String("path", s.keyset))
+	}
+	return nil
+}
+
+// put sets one field of a document, whatever version is there, and returns the
+// document it made.
+func (s *localStore) put(ctx context.Context, a store.Address, field string, key secret.Value) (*store.Document, error) {
+	if field == "" {
+		field = store.DefaultField
+	}
+	for {
+		cas := 0
+		fields := map[string]secret.Value{}
+		held, err := s.Get(ctx, a)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if held != nil {
+			cas = held.Version
+			for name, f := range held.Fields {
+				fields[name] = f.Value
+			}
+		}
+		fields[field] = key
+		_, err = s.Put(ctx, a, fields, cas)
+		if err == nil {
+			return s.Get(ctx, a)
+		}
+		if !errors.Is(err, store.ErrConflict) || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*LocalStore)(nil)
+	_ keyStore          = (*LocalStore)(nil)
+	_ store.Store       = (*localStore)(nil)
+)

@@ -1,0 +1,52 @@
+package apikeyinject
+
+// This file holds what is logged when a key or a store changes state: once
+// for each change, never for each request.
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+)
+
+// observer returns what a ring tells this configuration.
+func (a *App) observer(storeName string) func(keyring.Event) {
+	logger := a.logger.With(zap.String("store", storeName))
+	return func(e keyring.Event) {
+		fields := []zap.Field{zap.String("event", string(e.Kind))}
+		if e.Address.Path != "" {
+			fields = append(fields, zap.String("key", e.Address.String()))
+		}
+		if e.Field != "" {
+			fields = append(fields, zap.String("field", e.Field))
+		}
+		if e.Version != 0 {
+			fields = append(fields, zap.Int("version", e.Version))
+		}
+		if e.Class != "" {
+			fields = append(fields, zap.String("class", e.Class))
+		}
+		if e.Err != nil {
+			fields = append(fields, zap.Error(e.Err))
+		}
+		switch e.Kind {
+		case keyring.KeyChanged, keyring.KeyRecovered, keyring.StoreUp:
+			logger.Info(eventText[e.Kind], fields...)
+		default:
+			logger.Warn(eventText[e.Kind], fields...)
+		}
+	}
+}
+
+// eventText says what happened to a person who reads the log.
+var eventText = map[keyring.Kind]string{
+	keyring.KeyChanged:     "a key was read",
+	keyring.KeyDeleted:     "a key was deleted in the store and is not served any longer",
+	keyring.KeyDenied:      "the store's policy denies a key",
+	keyring.KeyInvalid:     "a key's new value cannot be used; the former one stays in use",
+	keyring.KeyFailing:     "a key cannot be read",
+	keyring.KeyRecovered:   "a key can be read again",
+	keyring.StoreDown:      "the store is away; keys already held stay in use",
+	keyring.StoreUp:        "the store is back",
+	keyring.StoreThrottled: "the store asks to be left alone for a while",
+}

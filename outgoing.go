@@ -1,0 +1,149 @@
+package apikeyinject
+
+// This file holds the copy of a request that the embedded proxy gets: the
+// caller's own credentials and address left out. The request itself is never
+// changed: access logs, log_append and error routes read it.
+
+import (
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+// outgoing returns the request to hand to the proxy.
+func (h *Handler) outgoing(r *http.Request, ex *exchange) (*http.Request, error) {
+	out := r.WithContext(ex)
+	out.Header = h.outgoingHeader(r)
+
+	// Header operations of the operator act on this host; the client's own
+	// never reaches the upstream.
+	out.Host = h.plan.base.Host
+
+	if h.stripPrefix != "" {
+		if rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), h.stripPrefix); ok {
+			u := new(url.URL)
+			*u = *r.URL
+			if err := inject.SetEscapedPath(u, rest); err != nil {
+				return nil, err
+			}
+			out.URL = u
+		}
+	}
+	if len(r.Trailer) > 0 {
+		h.filterTrailers(r, out)
+	}
+	return out, nil
+}
+
+// outgoingHeader copies the header but for what does not go upstream. The
+// values are shared: reverse_proxy clones them before it changes any.
+func (h *Handler) outgoingHeader(r *http.Request) http.Header {
+	dst := make(http.Header, len(r.Header)+len(forwardedFor))
+	for name, values := range r.Header {
+		if !h.leavesOut(name) {
+			dst[name] = values
+		}
+	}
+	// A client that names a header in Connection would take off what is set
+	// below, and later the markers; so its wish is fulfilled here.
+	for _, line := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			delete(dst, textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name)))
+		}
+	}
+	if isWebSocket(r) {
+		dst["Connection"] = upgradeValue
+		dst["Upgrade"] = webSocketValue
+	}
+	if !h.integration.ForwardedHeaders {
+		// A nil value tells reverse_proxy not to add the header, and leaves an
+		// operator's header_up free to.
+		for _, name := range forwardedFor {
+			dst[name] = nil
+		}
+	}
+	return dst
+}
+
+var (
+	forwardedFor   = [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
+	upgradeValue   = []string{"Upgrade"}
+	webSocketValue = []string{"websocket"}
+)
+
+// isWebSocket tells whether the client asks for a WebSocket. Every other
+// upgrade, h2c before all, would be a tunnel past everything checked here.
+func isWebSocket(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
+		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
+}
+
+// leavesOut tells whether a header of the client does not go upstream.
+func (h *Handler) leavesOut(name string) bool {
+	if strings.IndexByte(name, '_') >= 0 { // read as a hyphen by CGI and its like
+		name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
+	switch name {
+	case "Connection", "Upgrade", "Http2-Settings":
+		return true
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return !h.integration.ForwardCredentials || h.plan.placement.Replaces(name)
+	case "Forwarded", "X-Real-Ip", "Via":
+		return !h.integration.ForwardedHeaders || h.plan.placement.Replaces(name)
+	case "Provider-Config-Key", "Connection-Id": // the gateway's, never an upstream's
+		return true
+	}
+	if strings.HasPrefix(name, "X-Forwarded-") && !h.integration.ForwardedHeaders {
+		return true
+	}
+	if h.plan.placement.Replaces(name) {
+		return true
+	}
+	for _, read := range h.readHeaders {
+		if read == name {
+			return true
+		}
+	}
+	return false
+}
+
+// filterTrailers leaves out the declared trailers that would also be left out
+// as headers, our own name before all, and every undeclared one. Their values
+// are there only once the body is read.
+func (h *Handler) filterTrailers(r, out *http.Request) {
+	out.Trailer = nil
+	for name := range r.Trailer {
+		if h.leavesOut(name) {
+			continue
+		}
+		if out.Trailer == nil {
+			out.Trailer = make(http.Header, len(r.Trailer))
+		}
+		out.Trailer[name] = nil
+	}
+	if r.Body != nil && out.Trailer != nil {
+		out.Body = &trailerFilter{ReadCloser: r.Body, from: r.Trailer, to: out.Trailer}
+	}
+}
+
+// trailerFilter fills in the declared trailers at the end of the body.
+type trailerFilter struct {
+	io.ReadCloser
+	from, to http.Header
+}
+
+func (f *trailerFilter) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err == io.EOF {
+		for name := range f.to {
+			f.to[name] = f.from[name]
+		}
+	}
+	return n, err
+}

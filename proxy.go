@@ -1,0 +1,190 @@
+package apikeyinject
+
+// This file holds how the configuration of the embedded reverse_proxy is put
+// together: the operator's options, our upstream, our transport around theirs,
+// and our defaults where they wrote none.
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+// object is a JSON object whose values are left as they are.
+type object map[string]json.RawMessage
+
+func parseObject(raw json.RawMessage) (object, error) {
+	o := object{}
+	if len(raw) == 0 {
+		return o, nil
+	}
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return nil, fmt.Errorf("is no JSON object")
+	}
+	return o, nil
+}
+
+// set sets a field to the JSON of v.
+func (o object) set(name string, v any) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only strings, bools, and objects of them are set
+	}
+	o[name] = raw
+}
+
+// setDefault sets a field the operator did not write.
+func (o object) setDefault(name string, v any) {
+	if _, ok := o[name]; !ok {
+		o.set(name, v)
+	}
+}
+
+// checkProxy refuses what the embedded reverse_proxy must not be given: other
+// upstreams, and header operations on the header that carries the key.
+func checkProxy(raw json.RawMessage, p *inject.Placement) error {
+	o, err := parseObject(raw)
+	if err != nil {
+		return &fieldError{"proxy", err}
+	}
+	if name, ok := o["handler"]; ok && string(name) != `"reverse_proxy"` {
+		return wrong("proxy.handler", "must be reverse_proxy, not %s", name)
+	}
+	for _, name := range []string{"upstreams", "dynamic_upstreams"} {
+		if _, ok := o[name]; ok {
+			return wrong("proxy."+name, "is not allowed: the upstream is base_url")
+		}
+	}
+	if name := protocolOf(o["transport"]); name != "" && name != "http" {
+		return wrong("proxy.transport.protocol", "must be http, not %q; this plugin's own transport is put around it", name)
+	}
+	return checkHeaderUp(o["headers"], p)
+}
+
+func protocolOf(transport json.RawMessage) string {
+	var t struct {
+		Protocol string `json:"protocol"`
+	}
+	_ = json.Unmarshal(transport, &t) // an ill-formed one is refused by LoadModule
+	return t.Protocol
+}
+
+// checkHeaderUp refuses header operations on the header that carries the key:
+// they would be without effect, which nobody who writes one expects.
+func checkHeaderUp(headers json.RawMessage, p *inject.Placement) error {
+	var h struct {
+		Request struct {
+			Add     map[string]json.RawMessage `json:"add"`
+			Set     map[string]json.RawMessage `json:"set"`
+			Delete  []string                   `json:"delete"`
+			Replace map[string]json.RawMessage `json:"replace"`
+		} `json:"request"`
+	}
+	if len(headers) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(headers, &h); err != nil {
+		return wrong("proxy.headers", "is no JSON object of header operations")
+	}
+	names := slices.Concat(slices.Collect(maps.Keys(h.Request.Add)), slices.Collect(maps.Keys(h.Request.Set)),
+		h.Request.Delete, slices.Collect(maps.Keys(h.Request.Replace)))
+	for _, name := range names {
+		if p.Replaces(name) {
+			return wrong("proxy.headers.request", "header_up of %s is not allowed: that header carries the key", name)
+		}
+	}
+	return nil
+}
+
+// proxyConfig returns the whole configuration of the embedded proxy.
+func proxyConfig(raw json.RawMessage, i *Integration, p *plan) (json.RawMessage, error) {
+	if err := checkProxy(raw, p.placement); err != nil {
+		return nil, err
+	}
+	o, err := parseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	base, err := baseTransport(o["transport"], i)
+	if err != nil {
+		return nil, err
+	}
+	o.set("handler", "reverse_proxy")
+	o.set("upstreams", []map[string]string{{"dial": p.base.Dial}})
+	o.set("transport", map[string]any{
+		"protocol": "apikey_inject", "base": base, "base_url": i.BaseURL, "insecure_http": i.InsecureHTTP,
+	})
+	// A reload must not cut every WebSocket at once.
+	o.setDefault("stream_close_delay", "1h")
+	return json.Marshal(o)
+}
+
+// baseTransport returns the operator's transport, from the route's block or
+// the integration.
+func baseTransport(ofRoute json.RawMessage, i *Integration) (object, error) {
+	raw, field := ofRoute, "proxy.transport"
+	if len(i.TransportRaw) > 0 {
+		if len(ofRoute) > 0 {
+			return nil, wrong("proxy.transport", "is not allowed: the integration has a transport of its own")
+		}
+		raw, field = i.TransportRaw, "transport"
+	}
+	o, err := parseObject(raw)
+	if err != nil {
+		return nil, &fieldError{field, err}
+	}
+	if name := protocolOf(raw); name != "" && name != "http" {
+		return nil, wrong(field+".protocol", "must be http, not %q", name)
+	}
+	o.set("protocol", "http")
+	if i.ResponseCompression {
+		o.setDefault("compression", true)
+	}
+	return o, nil
+}
+
+// baseDefaults puts our defaults under the base transport's own options, where
+// Caddy's would cost requests or show a key to a proxy.
+func baseDefaults(raw json.RawMessage) (json.RawMessage, error) {
+	o, err := parseObject(raw)
+	if err != nil {
+		return nil, &fieldError{"base", err}
+	}
+	if _, ok := o["proxy_protocol"]; ok {
+		return nil, wrong("transport.proxy_protocol", "is not allowed: it would tell the upstream who calls")
+	}
+	o.setDefault("protocol", "http")
+	// Bytes pass as they came.
+	o.setDefault("compression", false)
+	// The pool has to hold a burst's connections, or every burst dials anew.
+	if err := o.nested("keep_alive", "max_idle_conns_per_host", 512); err != nil {
+		return nil, err
+	}
+	o.setDefault("dial_timeout", "5s")
+	// Present even for http: the scheme of each request decides, and TLS
+	// options are then the only thing to configure.
+	if err := o.nested("tls", "handshake_timeout", "5s"); err != nil {
+		return nil, err
+	}
+	// Long answers of language models begin late.
+	o.setDefault("response_header_timeout", "10m")
+	// A proxy out of the environment would see the key.
+	if _, ok := o["forward_proxy_url"]; !ok {
+		o.setDefault("network_proxy", map[string]string{"from": "none"})
+	}
+	return json.Marshal(o)
+}
+
+// nested sets a default inside an object that may itself be missing.
+func (o object) nested(outer, name string, v any) error {
+	in, err := parseObject(o[outer])
+	if err != nil {
+		return &fieldError{"transport." + outer, err}
+	}
+	in.setDefault(name, v)
+	o.set(outer, in)
+	return nil
+}
