@@ -5,6 +5,7 @@ package apikeyinject
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -62,13 +63,26 @@ type responseWriter struct {
 	ex *exchange
 }
 
-// WriteHeader cleans the header of interim answers and sets CORS on others.
+// WriteHeader cleans the header of interim answers, and gives the final one the
+// header that the upstream sent: without the entry reverse_proxy adds to Via,
+// and without a content type that net/http would guess.
 func (w *responseWriter) WriteHeader(status int) {
-	switch {
-	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
-		w.ex.clean(w.Header())
-	case w.ex.origin != "":
-		setCORS(w.Header(), w.ex.origin)
+	h := w.Header()
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		w.ex.clean(h)
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if via := h["Via"]; len(via) > 0 && strings.HasSuffix(via[0], " Caddy") {
+		if h["Via"] = via[1:]; len(via) == 1 {
+			delete(h, "Via")
+		}
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil
+	}
+	if w.ex.origin != "" {
+		setCORS(h, w.ex.origin)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
