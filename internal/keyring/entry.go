@@ -1,0 +1,219 @@
+// The request path: from an entry to a key.
+
+package keyring
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+// Entry is one document as one view sees it. It may be kept for as long as its
+// holder likes and used by many requests at once.
+type Entry struct {
+	view   *View
+	pinned bool
+	slot   atomic.Pointer[slot]
+}
+
+// zone is what the age of a held document means for a request.
+type zone int
+
+const (
+	fresh zone = iota // used as it is
+	stale             // used, and refreshed in the background
+	old               // used after a short wait for a refresh
+	dead              // not used; also: nothing is held
+)
+
+// String names the zone as [Status] does.
+func (z zone) String() string { return [...]string{"fresh", "stale", "old", "dead"}[z] }
+
+// zone judges a snapshot by the view's options. The document's own ttl shortens
+// the view's, and the number of customers in use lengthens that of customers.
+func (e *Entry) zone(snap *snapshot, now int64) zone {
+	if snap == nil {
+		return dead
+	}
+	o := &e.view.opts
+	ttl, later := o.TTL, o.SyncAfter
+	if !e.pinned {
+		if stretch := time.Duration(e.view.ring.stretch.Load()); stretch > ttl {
+			ttl, later = stretch, later+stretch-ttl
+		}
+	}
+	if snap.ttl > 0 {
+		ttl = min(ttl, snap.ttl)
+	}
+	age := time.Duration(now - snap.checked)
+	switch {
+	case age >= o.MaxStale:
+		return dead
+	case age < time.Duration(float32(ttl)*snap.soft):
+		return fresh
+	case age < later:
+		return stale
+	}
+	return old
+}
+
+// Key returns the key in the named field; an empty name means the default field.
+// A fresh key costs one atomic load and no I/O, lock, or allocation; otherwise
+// see the zones of an age in the package's documentation.
+//
+// The error is [store.ErrNotFound], wrapped and authoritative; a
+// [*store.InvalidError] when the document is there, the field is not usable and
+// no earlier good value is held; ctx's own when it ended while waiting; and an
+// [*UnavailableError] for everything that is not authoritative.
+func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
+	now := e.view.ring.now()
+	s := e.slot.Load()
+	if snap := s.snap.Load(); e.zone(snap, now) == fresh {
+		s.touch(now)
+		if k, err := e.pick(snap, field, now); err == nil {
+			return k, nil
+		}
+	}
+	return e.slow(ctx, field)
+}
+
+// pick takes the key out of a snapshot.
+func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
+	f := snap.find(name)
+	if f == nil {
+		return nil, snap.missing(name)
+	}
+	if f.bad != nil {
+		// A value that the newest version no longer has is kept as long as one
+		// that cannot be read.
+		if f.key == nil || now-f.bad.since >= int64(e.view.opts.MaxStale) {
+			return nil, f.bad.err
+		}
+	}
+	if !f.asked.Load() {
+		f.asked.Store(true)
+	}
+	return f.key, nil
+}
+
+// live returns the entry's slot, found again when the ring had let go of it.
+func (e *Entry) live() *slot {
+	s := e.slot.Load()
+	if s.gone.Load() {
+		s = e.view.ring.table.ensure(s.addr)
+		e.slot.Store(s)
+	}
+	return s
+}
+
+func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
+	r := e.view.ring
+	s := e.live()
+	now := r.now()
+	s.touch(now)
+	snap := s.snap.Load()
+	switch e.zone(snap, now) {
+	case fresh, stale:
+		k, err := e.pick(snap, field, now)
+		if err != nil {
+			return e.mended(ctx, s, snap, field, err)
+		}
+		if e.zone(snap, now) == stale {
+			r.refreshSoon(s, now)
+		}
+		return k, nil
+	case old:
+		e.waitShortly(ctx, s)
+		now = r.now()
+		if snap = s.snap.Load(); e.zone(snap, now) < dead {
+			return e.pick(snap, field, now)
+		}
+	}
+	snap, err := e.fetch(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return e.pick(snap, field, r.now())
+}
+
+// waitShortly gives a refresh of a key that is old the time of SyncWait. With
+// the store away, or too many waiting already, nobody waits.
+func (e *Entry) waitShortly(ctx context.Context, s *slot) {
+	r := e.view.ring
+	now := r.now()
+	if r.away(now) != nil || len(r.foreground) == cap(r.foreground) {
+		r.refreshSoon(s, now)
+		return
+	}
+	if r.blocked(s, now) > 0 {
+		return
+	}
+	f, _ := r.join(s)
+	if f == nil {
+		return
+	}
+	t := time.NewTimer(e.view.opts.SyncWait)
+	defer t.Stop()
+	select {
+	case <-f.done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// mended looks again, every half minute, whether a document without a usable
+// value in the field has got one. Until then its error stands.
+func (e *Entry) mended(ctx context.Context, s *slot, snap *snapshot, field string, cause error) (*Key, error) {
+	r := e.view.ring
+	now := r.now()
+	if now-snap.checked < int64(negativeFirst) || r.blocked(s, now) > 0 || r.away(now) != nil {
+		return nil, cause
+	}
+	snap, err := e.fetch(ctx, s)
+	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		return nil, cause
+	}
+	return e.pick(snap, field, r.now())
+}
+
+// fetch waits for a read, for a request that has nothing to go on with.
+func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r := e.view.ring
+	now := r.now()
+	if wait := r.blocked(s, now); wait > 0 {
+		// Authoritative answers are given also while the store is away.
+		if t := s.trouble.Load(); t != nil {
+			return nil, failure(s.addr, t.err, seconds(int64(wait)))
+		}
+	}
+	if err := r.away(now); err != nil {
+		return nil, err
+	}
+	f, _ := r.join(s)
+	if f == nil {
+		return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
+	}
+	snap, err := f.wait(ctx)
+	if err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil, err
+		}
+		now = r.now()
+		retry := r.blocked(s, now)
+		var away *UnavailableError
+		if errors.As(r.away(now), &away) {
+			retry = max(retry, away.RetryAfter)
+		}
+		return nil, failure(s.addr, err, seconds(int64(retry)))
+	}
+	return snap, nil
+}

@@ -1,0 +1,70 @@
+// What a ring tells its views in the background.
+
+package keyring
+
+import (
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+// Kind says what happened.
+type Kind string
+
+// The kinds of events. Each is told when a state changes, not for every read
+// that finds it unchanged.
+const (
+	// KeyChanged: a new version is held.
+	KeyChanged Kind = "key_changed"
+
+	// KeyDeleted: the store confirmed that a held document is no more; the key
+	// is not served any longer.
+	KeyDeleted Kind = "key_deleted"
+
+	// KeyDenied: the store's policy forbids a held document. With Dropped the
+	// grace is over and the key is not served any longer.
+	KeyDenied Kind = "key_denied"
+
+	// KeyInvalid: a new version has no usable value in a field; the earlier
+	// value is still served.
+	KeyInvalid Kind = "key_invalid"
+
+	// KeyFailing: reading the document began to fail, for the reason in Class.
+	KeyFailing Kind = "key_failing"
+
+	// KeyRecovered: reading it works again.
+	KeyRecovered Kind = "key_recovered"
+
+	// StoreDown: the breaker opened.
+	StoreDown Kind = "store_down"
+
+	// StoreUp: the store gave its first good answer after that.
+	StoreUp Kind = "store_up"
+
+	// StoreThrottled: the store asked to be left alone.
+	StoreThrottled Kind = "store_throttled"
+)
+
+// Event is one thing that happened. It holds no key material.
+type Event struct {
+	Kind Kind
+
+	// Address of the document. Zero for events of the whole store.
+	Address store.Address
+
+	// Version held after the event. Zero: none, or the store has none.
+	Version int
+
+	// Former is the version held before. Only for [KeyChanged].
+	Former int
+
+	// Field that is not usable. Only for [KeyInvalid].
+	Field string
+
+	// Dropped says that the key is not served any longer.
+	Dropped bool
+
+	// Class of Err, one of the Class constants. Empty: no error.
+	Class string
+
+	// Err says why. It names addresses and fields, never a value.
+	Err error
+}

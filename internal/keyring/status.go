@@ -1,0 +1,98 @@
+// What a status page may know: names, versions, ages, never a value.
+
+package keyring
+
+import (
+	"iter"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+// Status is the state of one document in a ring, as a view sees it.
+type Status struct {
+	Address store.Address
+
+	// Pinned says that a configuration names it.
+	Pinned bool
+
+	// State is "fresh", "stale", "old", "dead", or "missing" when nothing is held.
+	State string
+
+	// Version held. Zero: none, or the store has none.
+	Version int
+
+	// CreatedAt is when the version was written, by the store's clock.
+	CreatedAt time.Time
+
+	// CheckedAt is when it was last seen to be the newest.
+	CheckedAt time.Time
+
+	// Class and Err of the last read, when it brought nothing.
+	Class string
+	Err   error
+
+	// Failures of this class in a row.
+	Failures int
+
+	// RetryAfter is when it is read again at the earliest.
+	RetryAfter time.Duration
+}
+
+// Health is the state of a ring's store.
+type Health struct {
+	// Down says that the breaker is open: the store is not read, only probed.
+	Down bool
+
+	// Paused is for how long the store asked to be left alone.
+	Paused time.Duration
+
+	// Held is how many documents the ring knows, Pinned how many of them the
+	// configurations name.
+	Held, Pinned int
+
+	// TTL of customer keys, stretched when there are many of them.
+	TTL time.Duration
+}
+
+// Status goes over the documents of the ring. What holds nothing and is not
+// pinned is left out.
+func (v *View) Status() iter.Seq[Status] {
+	return func(yield func(Status) bool) {
+		v.ring.table.each(func(s *slot) bool {
+			e := Entry{view: v, pinned: s.pins.Load() > 0}
+			return yield(e.status(s))
+		})
+	}
+}
+
+// Status returns the state of the entry's document.
+func (e *Entry) Status() Status { return e.status(e.live()) }
+
+func (e *Entry) status(s *slot) Status {
+	now := e.view.ring.now()
+	snap := s.snap.Load()
+	st := Status{Address: s.addr, Pinned: s.pins.Load() > 0, State: "missing"}
+	if snap != nil {
+		st.State = e.zone(snap, now).String()
+		st.Version, st.CreatedAt = snap.version, snap.created
+		st.CheckedAt = time.Now().Add(-time.Duration(now - snap.checked))
+	}
+	if t := s.trouble.Load(); t != nil {
+		st.Class, st.Err, st.Failures = t.class, t.err, t.fails
+		st.RetryAfter = e.view.ring.blocked(s, now)
+	}
+	return st
+}
+
+// Health returns the state of the store.
+func (v *View) Health() Health {
+	r := v.ring
+	return Health{
+		Down:   r.breaker.isOpen(),
+		Paused: max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
+		Held:   int(r.table.size.Load()),
+		Pinned: int(r.table.pinned.Load()),
+		TTL:    max(v.opts.TTL, time.Duration(r.stretch.Load())),
+	}
+}
