@@ -82,6 +82,9 @@ func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 
 // pick takes the key out of a snapshot.
 func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
+	if name == "" && snap.key != nil {
+		return snap.key, nil
+	}
 	f := snap.find(name)
 	if f == nil {
 		return nil, snap.missing(name)

@@ -215,6 +215,21 @@ func TestAFieldThatIsNotUsable(t *testing.T) {
 			r.want(e, "k3")
 		})
 	})
+	t.Run("is said once also by a store without versions", func(t *testing.T) {
+		inTime(t, RingOptions{}, func(r *rig) {
+			r.docs[one] = doc(0, "k1")
+			e := r.view(Options{TTL: time.Minute, MaxStale: time.Hour}).Pin(one)
+			r.want(e, "k1")
+			r.set(func() { r.docs[one] = doc(0, "") })
+			r.pass(30 * time.Minute)
+			r.want(e, "k1")
+			if got := r.count(KeyInvalid); got != 2 {
+				t.Errorf("got %d events, want one per name", got)
+			}
+			r.pass(31 * time.Minute) // the good value is not kept for ever
+			r.fails(e)
+		})
+	})
 	t.Run("is an error when nothing good is held, and read again after 30 seconds", func(t *testing.T) {
 		inTime(t, RingOptions{}, func(r *rig) {
 			r.docs[one] = bad()

@@ -16,7 +16,7 @@ func (r *Ring) settle(s *slot, f *flight, doc *store.Document, err error) {
 		f.err = err
 		if err == nil {
 			c, _ := build(doc, nil, r.now(), time.Now())
-			f.snap = &snapshot{content: c, checked: r.now(), soft: 1}
+			f.snap = newSnapshot(c, r.now(), 0)
 		}
 		s.mu.Unlock()
 		close(f.done)
@@ -66,20 +66,18 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 		}
 	}
 	c, faulty := build(d, old, now, time.Now())
-	n := &snapshot{content: c, checked: now, ttl: d.TTL, soft: softTTL()}
-	if was == nil {
-		s.used.Store(now) // an idle key counts from here
-		s.snap.Store(n)
-		return nil, true
+	if old != nil && c.equal(old) {
+		c = old // so that a refresh that finds nothing new leaves no garbage to hold
 	}
-	if c.changed(old) {
+	n := newSnapshot(c, now, d.TTL)
+	switch {
+	case was == nil:
+		s.used.Store(now) // an idle key counts from here
+	case c.changed(old):
 		n.former, n.formerUntil = old, now+int64(r.opts.Rotation)
 		events = append(events, Event{Kind: KeyChanged, Address: s.addr, Version: c.version, Former: old.version})
-	} else {
-		n.content = old
-		if now < was.formerUntil {
-			n.former, n.formerUntil = was.former, was.formerUntil
-		}
+	case now < was.formerUntil:
+		n.former, n.formerUntil = was.former, was.formerUntil
 	}
 	s.snap.Store(n)
 	for _, e := range faulty {

@@ -25,7 +25,7 @@ const (
 // slot is what a ring knows of one document. A hundred thousand of them are
 // held at once, so what only a failing one needs hangs on a pointer.
 type slot struct {
-	addr    store.Address
+	// What every request reads comes first, in one cache line.
 	snap    atomic.Pointer[snapshot]
 	trouble atomic.Pointer[trouble] // nil: the last read was good
 	used    atomic.Int64
@@ -37,6 +37,8 @@ type slot struct {
 	mu      sync.Mutex
 	flight  *flight  // the read under way
 	refusal *refusal // nil: no upstream refused this key
+
+	addr store.Address
 
 	// Of the queue, under its lock.
 	urgent bool

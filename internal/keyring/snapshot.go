@@ -61,11 +61,21 @@ type content struct {
 // snapshot is a content and when it was last seen to be the newest.
 type snapshot struct {
 	*content
+	key         *Key // of the default field when it is good: what most requests want, two cache misses nearer
 	checked     int64
 	ttl         time.Duration // the document's wish, 0: none
 	soft        float32       // the part of the ttl after which a refresh is due
 	former      *content      // the one before, nil when there is none to fall back on
 	formerUntil int64
+}
+
+// newSnapshot is c, seen at now to be the newest.
+func newSnapshot(c *content, now int64, ttl time.Duration) *snapshot {
+	n := &snapshot{content: c, checked: now, ttl: ttl, soft: softTTL()}
+	if f := c.find(""); f.bad == nil {
+		n.key = f.key
+	}
+	return n
 }
 
 // softTTL draws the part of a ttl after which a key is refreshed. It is below 1
@@ -202,7 +212,21 @@ func (k *Key) same(o *Key) bool {
 		subtle.ConstantTimeCompare([]byte(k.Value.Reveal()), []byte(o.Value.Reveal())) == 1
 }
 
-// changed reports whether c gives any other key than old does.
+// equal reports whether c says nothing that old does not: the same keys, and
+// the same fields at fault.
+func (c *content) equal(old *content) bool {
+	if c.changed(old) {
+		return false
+	}
+	for i := range c.fields {
+		if (c.fields[i].bad == nil) != (old.find(c.fields[i].name).bad == nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// changed reports whether c is another version or gives any other key than old.
 func (c *content) changed(old *content) bool {
 	if old == nil || c.version != old.version || len(c.fields) != len(old.fields) {
 		return true
