@@ -8,8 +8,21 @@ cd "$(dirname "$0")/../.."
 module=github.com/apikeyinject/caddy-apikey-inject
 caddy_version=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 
+# xcaddy asks which versions of the plugin there are before it takes the clone
+# instead. Some proxies refuse that question (403) for a module they do not
+# carry, where the public one says that there is none (404). A list without
+# versions, in front of the configured proxy, is the same answer everywhere.
+empty=$(mktemp -d)
+trap 'rm -rf "$empty"' EXIT
+mkdir -p "$empty/$module/@v"
+touch "$empty/$module/@v/list"
+
 mkdir -p bin
-go tool xcaddy build "$caddy_version" --output bin/caddy-xcaddy --with "$module=."
+echo "building bin/caddy-xcaddy (a minute or two; what xcaddy says is in bin/xcaddy.log)"
+GOPROXY="file://$empty,$(go env GOPROXY)" go tool xcaddy build "$caddy_version" --output bin/caddy-xcaddy --with "$module=." >bin/xcaddy.log 2>&1 || {
+	tail -n 40 bin/xcaddy.log >&2
+	exit 1
+}
 
 bin/caddy-xcaddy version
 modules=$(bin/caddy-xcaddy list-modules --packages)
