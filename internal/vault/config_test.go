@@ -36,8 +36,10 @@ func TestEnvironmentFillsWhatIsEmpty(t *testing.T) {
 		c.RateLimit != 10 || c.RateBurst != 20 || c.Headers.Get("X-A") != "b" || !c.TLSFiles.SkipVerify || c.TLSFiles.CACert != "/ca.pem" {
 		t.Errorf("%+v", c)
 	}
-	own := vault.Config{Addresses: []string{"http://own:1"}, Namespace: "mine", RequestTimeout: time.Second,
-		Auth: vault.Auth{Method: vault.MethodAppRole, RoleID: secret.New("r")}, TLSFiles: vault.TLSFiles{CAPath: "/own"}}
+	own := vault.Config{
+		Addresses: []string{"http://own:1"}, Namespace: "mine", RequestTimeout: time.Second,
+		Auth: vault.Auth{Method: vault.MethodAppRole, RoleID: secret.New("r")}, TLSFiles: vault.TLSFiles{CAPath: "/own"},
+	}
 	c, err = own.WithEnv(getenv)
 	if err != nil {
 		t.Fatal(err)

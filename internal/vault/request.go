@@ -146,7 +146,7 @@ func (w *wire) do(ctx context.Context, q call) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	resp, err := cl.RawRequestWithContext(ctx, req)
+	resp, err := cl.RawRequestWithContext(ctx, req) //nolint:staticcheck // what it is deprecated for hides the status and the body (vault/api's ReadRaw knows no writes)
 	var status *api.ResponseError
 	if errors.As(err, &status) && resp != nil { // its text holds the URL and the whole body: only the parts are used
 		return resp.Response, nil
@@ -187,8 +187,7 @@ func (c *Client) redirect(wires []*wire, from *wire, location string) (*wire, er
 // transportError drops the URL that net/http puts before its errors: it may
 // hold a customer's path.
 func transportError(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -96,8 +96,7 @@ func (s *session) run(ctx context.Context) {
 			continue
 		}
 		s.fail(err)
-		var no *refusedError
-		if errors.As(err, &no) {
+		if no, ok := errors.AsType[*refusedError](err); ok {
 			refused = min(max(30*time.Second, 2*refused), refusedWait)
 			if no.locks {
 				refused = refusedWait

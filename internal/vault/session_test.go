@@ -47,7 +47,9 @@ func (f *fakeVault) renew(_ context.Context, t *token) (time.Duration, bool, err
 	return f.ttl, true, nil
 }
 
-func (f *fakeVault) lookup(context.Context, *token) (time.Duration, bool, error) { return 0, false, nil }
+func (f *fakeVault) lookup(context.Context, *token) (time.Duration, bool, error) {
+	return 0, false, nil
+}
 
 func (f *fakeVault) fingerprint() string {
 	f.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -52,9 +53,7 @@ func (s *Server) do(method, path string, body any, header http.Header) (int, []b
 	if err != nil {
 		return 0, nil, err
 	}
-	for k, vs := range header {
-		req.Header[k] = vs
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("X-Vault-Token", s.Token)
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -113,9 +112,7 @@ func (s *Server) AppRole(role, policy string, settings map[string]any) (roleID, 
 		s.Do(http.MethodPost, "sys/auth/approle", map[string]any{"type": "approle"})
 	}
 	body := map[string]any{"token_policies": policy}
-	for k, v := range settings {
-		body[k] = v
-	}
+	maps.Copy(body, settings)
 	s.Do(http.MethodPost, "auth/approle/role/"+role, body)
 	roleID = field(s.Do(http.MethodGet, "auth/approle/role/"+role+"/role-id", nil), "data")["role_id"].(string)
 	return roleID, s.SecretID(role)

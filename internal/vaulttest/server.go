@@ -7,6 +7,7 @@ package vaulttest
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,6 +57,23 @@ type Server struct {
 // flags of "vault server -dev" may follow.
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
+	return start(t, "http", newServer(t), flags)
+}
+
+// StartTLS runs a dev server that speaks HTTPS, and so HTTP/2, with a
+// certificate of its own authority in [Server.CACert].
+func StartTLS(t testing.TB, flags ...string) *Server {
+	t.Helper()
+	s := newServer(t)
+	s.CACert = filepath.Join(s.home, "vault-ca.pem")
+	// The server makes the certificate while it starts; the root token tells
+	// that it is ours.
+	s.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // our own child on loopback
+	return start(t, "https", s, append([]string{"-dev-tls", "-dev-tls-cert-dir=" + s.home}, flags...))
+}
+
+func newServer(t testing.TB) *Server {
+	t.Helper()
 	s := &Server{
 		t:      t,
 		bin:    Binary(t),
@@ -64,10 +82,15 @@ func Start(t testing.TB, flags ...string) *Server {
 		client: &http.Client{Timeout: 30 * time.Second},
 	}
 	t.Cleanup(s.Stop)
+	return s
+}
+
+func start(t testing.TB, scheme string, s *Server, flags []string) *Server {
+	t.Helper()
 	var err error
 	for range 3 { // another process may take the port between our look and the server's
 		addr := freeAddr(t)
-		s.Addr = "http://" + addr
+		s.Addr = scheme + "://" + addr
 		s.args = append([]string{
 			"server", "-dev", "-dev-no-store-token",
 			"-dev-root-token-id=" + s.Token, "-dev-listen-address=" + addr,
