@@ -32,7 +32,7 @@ test: ## all set-up and all tests
 
 bench: ## the benchmarks
 	@tools/make/need.sh go
-	@go test -run '^$$' -bench . -benchmem $$(tools/make/packages.sh Benchmark)
+	@packages=$$(tools/make/packages.sh Benchmark); go test -run '^$$' -bench . -benchmem $$packages
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	@tools/make/fuzz.sh $(FUZZTIME)

@@ -7,11 +7,18 @@ cd "$(dirname "$0")/../.."
 
 time=${1:-15s}
 count=0
-for package in $(tools/make/packages.sh Fuzz); do
-	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz'); do
+# Lists go through variables: a failure inside "for … in $(…)" would go unseen.
+packages=$(tools/make/packages.sh Fuzz)
+for package in $packages; do
+	targets=$(go test -list '^Fuzz' "$package" | grep '^Fuzz')
+	for target in $targets; do
 		echo "-- $target in $package for $time"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" | sed 's/^/   /'
 		count=$((count + 1))
 	done
 done
+if ((count == 0)); then
+	echo "found no fuzz target" >&2
+	exit 1
+fi
 echo "$count fuzz targets, $time each"
