@@ -99,9 +99,18 @@ func TestTheDocumentsTTLOnlyShortens(t *testing.T) {
 				d := doc(1, "k1")
 				d.TTL = c.ttl
 				r.docs[one] = d
-				r.view(Options{TTL: 10 * time.Minute}).Pin(one)
+				v := r.view(Options{TTL: 10 * time.Minute})
+				v.Pin(one)
+				d2 := doc(1, "c1")
+				d2.TTL = c.ttl
+				r.set(func() { r.docs[addr(1)] = d2 })
+				customer := v.Entry(addr(1))
+				r.want(customer, "c1")
 				r.pass(10 * time.Minute)
-				if got := r.reads(); got < c.reads || got > c.reads+2 {
+				if got := customer.Status().State; got != "stale" {
+					t.Errorf("a customer's key is %s, want stale", got)
+				}
+				if got := r.readsOf(one); got < c.reads || got > c.reads+2 {
 					t.Errorf("got %d reads, want about %d", got, c.reads)
 				}
 			})

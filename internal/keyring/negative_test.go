@@ -59,6 +59,19 @@ func TestMadeUpCustomersPushNoKeyOut(t *testing.T) {
 	})
 }
 
+func TestWhatWasFoundIsNotRememberedAsAbsent(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		v := r.view(Options{})
+		for i := range 1000 {
+			r.set(func() { r.docs[addr(i)] = doc(1, "c") })
+			r.want(v.Entry(addr(i)), "c")
+		}
+		if c := &r.ring.table.cold; len(c.slots) != 0 || len(c.order) > 65 {
+			t.Errorf("remembers %d, their order holds %d", len(c.slots), len(c.order))
+		}
+	})
+}
+
 func TestAPolicysDenialIsRememberedForAMinute(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		r.errs[one] = fmt.Errorf("reading: %w", store.ErrDenied)
@@ -161,6 +174,15 @@ func TestAKeyThatIsBackAtTheSecondReadStays(t *testing.T) {
 		if r.want(e, "k1") != k {
 			t.Error("the key was dropped")
 		}
+		if got := e.Status().Class; got != "" {
+			t.Errorf("the trouble that is over is still told: %s", got)
+		}
+		r.set(func() { delete(r.docs, one) })
+		n := r.reads()
+		for r.reads() == n {
+			r.pass(100 * time.Millisecond)
+		}
+		r.want(e, "k1") // once more it takes two reads
 	})
 }
 

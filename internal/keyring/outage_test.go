@@ -22,17 +22,24 @@ func TestAnOutageDropsNoKeyBeforeMaxStale(t *testing.T) {
 		r.want(e, "k1")
 		r.want(c, "c1")
 		r.set(func() { r.err = errDown })
-		for range 23 {
+		n := 0
+		for i := range 23 {
 			r.pass(time.Hour)
+			if i == 0 {
+				n = r.reads()
+			}
 			began := time.Now()
 			r.want(e, "k1")
 			r.want(c, "c1")
-			if d := time.Since(began); d > 2*time.Second { // before the breaker opens
+			if d := time.Since(began); d != 0 { // the breaker is open
 				t.Fatalf("waited %s", d)
 			}
 		}
 		r.pass(time.Hour)
 		r.unavailable(r.fails(e))
+		if r.reads() != n {
+			t.Errorf("requests caused %d reads of a store that is away", r.reads()-n)
+		}
 		if r.count(StoreDown) != 1 {
 			t.Errorf("told %d times that the store is away, want once", r.count(StoreDown))
 		}
@@ -84,7 +91,8 @@ func TestServesWithinFiveSecondsOfTheStoresReturn(t *testing.T) {
 func TestTheBreakerOpensAndThenOnlyProbes(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		r.err = errDown
-		v := r.view(Options{})
+		v := r.view(Options{TTL: time.Minute})
+		r.ring.Learn(one, doc(1, "k1"))
 		for i := range 5 {
 			go func() { _, _ = v.Entry(addr(i)).Key(context.Background(), "") }()
 		}
@@ -98,7 +106,9 @@ func TestTheBreakerOpensAndThenOnlyProbes(t *testing.T) {
 		if time.Since(began) != 0 || un.RetryAfter > 5*time.Second {
 			t.Errorf("waited %s and was told to come back after %s", time.Since(began), un.RetryAfter)
 		}
-		r.pass(4 * time.Minute)
+		r.pass(2 * time.Minute)
+		r.want(v.Entry(one), "k1") // stale, and asks for a refresh
+		r.pass(2 * time.Minute)
 		if r.reads() != n {
 			t.Errorf("got %d reads while away, want none", r.reads()-n)
 		}
@@ -114,6 +124,23 @@ func TestTheBreakerOpensAndThenOnlyProbes(t *testing.T) {
 				t.Errorf("got a gap of %s, want it to have grown to 5 s", g)
 			}
 		}
+	})
+}
+
+func TestTheStoresReturnEndsEveryBackOff(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.docs[one] = doc(1, "k1")
+		r.err = errDown
+		e := r.view(Options{}).Entry(one)
+		r.fails(e)
+		r.set(func() { r.err = nil })
+		r.unavailable(r.fails(e)) // still backing off
+		b := &r.ring.breaker
+		b.mu.Lock()
+		b.openLocked(r.ring.now())
+		b.mu.Unlock()
+		b.probed(nil, r.ring.now())
+		r.want(e, "k1")
 	})
 }
 

@@ -76,6 +76,36 @@ func TestTheStrictestLivingViewDecidesTheSchedule(t *testing.T) {
 	})
 }
 
+func TestAClosedViewLeavesNoEmptyPinBehind(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		v := r.view(Options{})
+		v.Pin(one)
+		v.Pin(one)
+		synctest.Wait()
+		if h := v.Health(); h.Held != 1 || h.Pinned != 1 {
+			t.Errorf("got %d held, %d pinned, want 1 and 1", h.Held, h.Pinned)
+		}
+		v.Close()
+		if h := v.Health(); h.Held != 0 || h.Pinned != 0 {
+			t.Errorf("after it was closed %d are held, %d pinned", h.Held, h.Pinned)
+		}
+	})
+}
+
+func TestARefreshThatCameTooLateIsNotDone(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.docs[one] = doc(1, "k1")
+		e := r.view(Options{}).Entry(one)
+		asked := r.ring.now()
+		r.pass(time.Second)
+		r.want(e, "k1") // by another flight meanwhile
+		r.ring.refresh(e.live(), asked)
+		if r.reads() != 1 {
+			t.Errorf("got %d reads, want 1", r.reads())
+		}
+	})
+}
+
 func TestIdleCustomersAreLetGoPinsAreNot(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		for i := range 3 {
@@ -169,9 +199,13 @@ func TestManyCustomersStretchTheTTLAndTheRateHolds(t *testing.T) {
 		if got := v.Health().TTL; got != 300*time.Second {
 			t.Errorf("got a ttl of %s, want 5m", got)
 		}
+		r.pass(20 * time.Minute)
+		for i := range 3000 { // five minutes of reads
+			r.want(v.Entry(addr(i)), "c")
+		}
 		r.set(func() { r.docs[one] = doc(2, "k2") })
 		r.pass(time.Minute)
-		r.want(pin, "k2") // the customers' queue does not delay it
+		r.want(pin, "k2") // their queue does not delay it
 	})
 }
 
