@@ -68,6 +68,10 @@ type keyStore interface {
 	// open makes the client. It does no I/O.
 	open() (store.Store, error)
 
+	// start readies the client, which an earlier configuration may have made.
+	// Only what will not go by itself is an error.
+	start(ctx context.Context, s store.Store) error
+
 	// options are this configuration's own.
 	options() keyring.Options
 }
@@ -244,14 +248,11 @@ const openBudget = time.Minute
 func (a *App) Start() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
+	defer cancel()
 	for name, v := range a.views {
-		if local, ok := v.ring.store.(*localStore); ok {
-			ctx, cancel := context.WithTimeout(a.ctx, openBudget)
-			err := local.start(ctx)
-			cancel()
-			if err != nil {
-				return fmt.Errorf("store %s: %w", name, err)
-			}
+		if err := a.modules[name].start(ctx, v.ring.store); err != nil {
+			return fmt.Errorf("store %s: %w", name, err)
 		}
 		v.Start()
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -106,30 +107,35 @@ func (s *LocalStore) open() (store.Store, error) {
 		Keyset: s.source,
 		Create: true,
 	})
-	return &localStore{Store: sealed, keyset: s.source.Path}, nil
+	return &localStore{Store: sealed}, nil
+}
+
+// start opens the database ahead of the first request: a migration may take
+// longer than a request waits.
+func (s *LocalStore) start(ctx context.Context, opened store.Store) error {
+	local := opened.(*localStore)
+	if err := local.Open(ctx); err != nil {
+		return err
+	}
+	if local.KeysetMade() {
+		local.said.Do(func() {
+			processLogger("apikey_inject.stores.local").Warn("made a keyset for the local store; back it up, the keys are lost without it",
+				zap.String("path", s.source.Path))
+		})
+	}
+	return nil
 }
 
 func (s *LocalStore) options() keyring.Options {
 	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale)}
 }
 
-// localStore says once that a keyset was made.
+// localStore adds to the sealed store what operators do with it.
 type localStore struct {
 	*seal.Store
-	keyset string
+	said sync.Once // that a keyset was made
 }
 
-// start opens the database ahead of the first request: a migration may
-// take longer than a request waits.
-func (s *localStore) start(ctx context.Context) error {
-	if err := s.Open(ctx); err != nil {
-		return err
-	}
-	if s.KeysetMade() {
-		processLogger("apikey_inject.stores.local").Warn("made a keyset for the local store; back it up, the keys are lost without it", zap.String("path", s.keyset))
-	}
-	return nil
-}
 
 // put sets one field of a document, whatever version is there, and returns the
 // document it made.

@@ -4,6 +4,7 @@ package apikeyinject
 // internal/vault.
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -348,6 +349,14 @@ func (s *VaultStore) open() (store.Store, error) {
 		return nil, fmt.Errorf("making a Vault client: %w", err)
 	}
 	return c, nil
+}
+
+// start hands our credentials to a client that another configuration may have
+// made: a corrected secret id is the same identity. Vault being away is no
+// error.
+func (s *VaultStore) start(_ context.Context, c store.Store) error {
+	c.(*vault.Client).Adopt(s.config)
+	return nil
 }
 
 func (s *VaultStore) options() keyring.Options {
