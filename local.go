@@ -136,7 +136,6 @@ type localStore struct {
 	said sync.Once // that a keyset was made
 }
 
-
 // put sets one field of a document, whatever version is there, and returns the
 // document it made.
 func (s *localStore) put(ctx context.Context, a store.Address, field string, key secret.Value) (*store.Document, error) {
