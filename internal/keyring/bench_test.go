@@ -58,7 +58,7 @@ func BenchmarkPinned(b *testing.B) {
 	})
 }
 
-// The bound is of the second issue: 600 bytes beyond the key itself, at 10^5.
+// The bound is 600 bytes beyond the key itself, at 10^5.
 func TestACustomersKeyCostsLittleMemory(t *testing.T) {
 	const n, limit = 100_000, 600
 	var before, after runtime.MemStats

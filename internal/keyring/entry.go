@@ -61,8 +61,9 @@ func (e *Entry) zone(snap *snapshot, now int64) zone {
 }
 
 // Key returns the key in the named field; an empty name means the default field.
-// A fresh key costs one atomic load and no I/O, lock, or allocation; otherwise
-// see the zones of an age in the package's documentation.
+// A fresh key costs one atomic load and no I/O, lock, or allocation. A stale one
+// is given while it is refreshed in the background, an old one after a wait of
+// SyncWait at most, and one beyond MaxStale not at all.
 //
 // The error is [store.ErrNotFound], wrapped and authoritative; a
 // [*store.InvalidError] when the document is there, the field is not usable and

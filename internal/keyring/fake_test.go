@@ -131,7 +131,7 @@ func addr(i int) store.Address { return store.Address{Path: fmt.Sprintf("custome
 
 var one = store.Address{Path: "acme/prod"}
 
-// bench is a ring over a fake, in a bubble of fake time.
+// rig is a ring over a fake, in a bubble of fake time.
 type rig struct {
 	*testing.T
 	*fake

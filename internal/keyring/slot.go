@@ -13,7 +13,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// How long an answer that gave no key is believed (VAULT.md 3.3).
+// How long an answer that gave no key is believed.
 const (
 	negativeFirst = 30 * time.Second // no such document, no usable field
 	negativeMax   = 5 * time.Minute
