@@ -4,6 +4,7 @@ package apikeyinject
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 
@@ -31,6 +32,7 @@ type exchange struct {
 	forwardedHeaders   bool
 
 	writer responseWriter
+	body   responseBody
 }
 
 // exchangeKey is the context key under which an exchange finds itself.
@@ -54,6 +56,39 @@ func (e *exchange) clean(h http.Header) {
 		delete(h, "Set-Cookie")
 	}
 	e.inj.Scrub(h)
+}
+
+// cleanTrailers makes sure that nothing comes back as a trailer that may not
+// come back as a header.
+func (e *exchange) cleanTrailers(res *http.Response) {
+	if res.StatusCode == http.StatusSwitchingProtocols || res.Body == http.NoBody {
+		return // a tunnel, which reverse_proxy wants as it came, or nothing to follow
+	}
+	e.clean(res.Trailer) // those announced
+	e.body = responseBody{ReadCloser: res.Body, ex: e, res: res}
+	res.Body = &e.body
+}
+
+// responseBody cleans the trailers when the body has ended: an upstream need
+// not announce them.
+type responseBody struct {
+	io.ReadCloser
+	ex  *exchange
+	res *http.Response
+}
+
+func (b *responseBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ex.clean(b.res.Trailer)
+	}
+	return n, err
+}
+
+func (b *responseBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.ex.clean(b.res.Trailer)
+	return err
 }
 
 // responseWriter cleans interim (1xx) answers, which reverse_proxy relays from

@@ -138,6 +138,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res.Request = r // the copy holds the key
 	ex.clean(res.Header)
+	ex.cleanTrailers(res)
 	return res, nil
 }
 
