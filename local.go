@@ -134,6 +134,10 @@ func (s *LocalStore) options() keyring.Options {
 type localStore struct {
 	*seal.Store
 	said sync.Once // that a keyset was made
+
+	// writes is held from a write to what the ring learns of it: of two at
+	// once, the ring could hear in the other order.
+	writes sync.Mutex
 }
 
 // put sets one field of a document, whatever version is there, and returns the

@@ -1,0 +1,162 @@
+package apikeyinject
+
+// This file holds what the admin endpoint answers to operators.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(adminAPI))
+}
+
+const (
+	// adminPrefix is the one pattern of this module: patterns of several
+	// modules that conflict would end the process.
+	adminPrefix = "/apikey_inject/"
+
+	adminKeys = adminPrefix + "keys"
+
+	// maxAdminBody bounds a request's body, in bytes. Each byte of the longest
+	// key (8 KiB) may take six as a JSON escape.
+	maxAdminBody = 64 << 10
+
+	// adminBudget bounds the work for one request.
+	adminBudget = 30 * time.Second
+)
+
+// adminAPI answers below /apikey_inject/ on the admin endpoint:
+//
+//	GET    /apikey_inject/keys   addresses and versions of a local store's keys
+//	PUT    /apikey_inject/keys   sets a key
+//	DELETE /apikey_inject/keys   deletes a key's document
+//
+// A key comes in a body and never goes out again. The endpoint logs each
+// request's URL and headers, so nothing of a key may be there.
+type adminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (*adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.apikey_inject",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Routes returns the routes of the admin endpoint.
+func (a *adminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
+}
+
+// serve answers a request. Caddy knows an [caddy.APIError] only by value.
+func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path != adminKeys {
+		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there is %s", r.URL.Path, adminKeys))
+	}
+	// A client that leaves must not part what is stored from what is used.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), adminBudget)
+	defer cancel()
+	switch r.Method {
+	case http.MethodGet:
+		q := &keyRequest{Store: r.URL.Query().Get("store")}
+		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+			infos, err := k.list(ctx)
+			return map[string]any{"keys": infos}, err
+		}, w)
+	case http.MethodPut, http.MethodDelete:
+		q, err := readKeyRequest(w, r)
+		if err != nil {
+			return apiError(http.StatusBadRequest, err)
+		}
+		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+			if r.Method == http.MethodPut {
+				return k.set(ctx, q)
+			}
+			return map[string]any{"deleted": true}, k.remove(ctx, q)
+		}, w)
+	}
+	w.Header().Set("Allow", "GET, PUT, DELETE")
+	return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
+}
+
+// readKeyRequest reads the body of a request. Its errors name fields and never
+// quote what they hold.
+func readKeyRequest(w http.ResponseWriter, r *http.Request) (*keyRequest, error) {
+	if r.URL.RawQuery != "" {
+		return nil, errors.New("the address belongs into the body, as JSON: URLs are logged")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	if err != nil {
+		return nil, fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err)
+	}
+	if !json.Valid(body) { // the decoder's own error quotes a letter
+		return nil, errors.New(`the body is no JSON such as {"path": "acme/prod", "key": "…"}`)
+	}
+	q := new(keyRequest)
+	if err := decodeStrict(body, q); err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// withKeys runs do on the local store that q names, in the configuration that
+// serves, and answers with what it returns.
+func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys) (any, error), w http.ResponseWriter) error {
+	// Asked for in each request: this module is made once per load, also for
+	// one that fails.
+	mod, err := caddy.ActiveContext().AppIfConfigured("apikey_inject")
+	if err != nil {
+		return apiError(http.StatusNotFound, errors.New("the configuration that runs has no apikey_inject app"))
+	}
+	name, local, err := mod.(*App).localStore(q.Store)
+	if err != nil {
+		return apiError(http.StatusBadRequest, err)
+	}
+	// A share of our own, because no route may use this store yet, and a
+	// reload may end the app meanwhile.
+	ring, err := acquireRing(local)
+	if err != nil {
+		return apiError(http.StatusServiceUnavailable, err)
+	}
+	defer ring.release()
+	if err := local.start(ctx, ring.store); err != nil {
+		return apiError(http.StatusServiceUnavailable, err)
+	}
+	answer, err := do(&localKeys{name: name, store: ring.store.(*localStore), ring: ring.Ring})
+	if err != nil {
+		return apiError(keysStatus(err), err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// keysStatus is the status for an error of localKeys.
+func keysStatus(err error) int {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, store.ErrConflict):
+		return http.StatusConflict
+	case errors.Is(err, store.ErrUnavailable):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
+
+func apiError(status int, err error) error {
+	return caddy.APIError{HTTPStatus: status, Err: err, Message: err.Error()}
+}
+
+// Interface guard
+var _ caddy.AdminRouter = (*adminAPI)(nil)

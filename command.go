@@ -1,0 +1,219 @@
+package apikeyinject
+
+// This file holds `caddy apikey-inject` and its flags.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "apikey-inject",
+		Usage: "set|list|delete",
+		Short: "Sets, lists and deletes the keys of the local store",
+		Long: `
+Sets, lists and deletes the keys that apikey_inject keeps in its local store.
+
+The commands go to the running Caddy through its admin API, and what they change
+is used from the next request on. Where no Caddy runs they open the database
+themselves, as the configuration given by --config describes it, or else at its
+default place. Run them as the user that Caddy runs as.
+
+No key is ever shown. Keys in a Vault are written with Vault's own tools.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(setCommand(), listCommand(), deleteCommand())
+			known := []string{"set", "list", "delete"}
+			cmd.Args = cobra.ArbitraryArgs
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				return fmt.Errorf("unknown command%s; known are %s", didYouMean(args[0], known), strings.Join(known, ", "))
+			}
+		},
+	})
+}
+
+func setCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set <path> [--field <name>]",
+		Short: "Sets a key, read from standard input or asked for",
+		Long: `
+Sets the key at a path, the one that "key" names in the integration:
+
+	$ caddy apikey-inject set acme/prod
+	API key for acme/prod (it is not shown):
+
+	$ pass show acme | caddy apikey-inject set acme/prod
+
+The key is never an argument: every user of the machine can read those, and the
+shell keeps them in its history.`,
+		RunE: caddycmd.WrapCommandFuncForCobra(runSet),
+	}
+	addressFlags(cmd)
+	cmd.Flags().String("field", "", "The field of the document to set (default apiKey)")
+	adminFlags(cmd)
+	return cmd
+}
+
+func listCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list [--json]",
+		Short: "Lists where keys are, without the keys",
+		RunE:  caddycmd.WrapCommandFuncForCobra(runList),
+	}
+	cmd.Flags().Bool("json", false, "Print JSON, for scripts")
+	cmd.Flags().String("store", "", "The store, by its name (default the only local one)")
+	adminFlags(cmd)
+	return cmd
+}
+
+func deleteCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "delete <path>",
+		Short: "Deletes the keys at a path, the former version too",
+		RunE:  caddycmd.WrapCommandFuncForCobra(runDelete),
+	}
+	addressFlags(cmd)
+	adminFlags(cmd)
+	return cmd
+}
+
+func addressFlags(cmd *cobra.Command) {
+	cmd.Flags().String("store", "", "The store, by its name (default the only local one)")
+	cmd.Flags().String("mount", "", "The mount, where the integration's key has one")
+	cmd.Flags().String("namespace", "", "The namespace, where the integration's key has one")
+}
+
+func adminFlags(cmd *cobra.Command) {
+	cmd.Flags().String("address", "", "Address of the admin API of the running Caddy")
+	cmd.Flags().StringP("config", "c", "", "Configuration file, for the admin API's address and the store")
+	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter (if --config is used)")
+}
+
+// onePath returns the one argument that set and delete take. What else is
+// there is most likely a key, and is not repeated.
+func onePath(fl caddycmd.Flags) (string, error) {
+	switch fl.NArg() {
+	case 0:
+		return "", errors.New("the path is missing: the one that `key` names in the integration, such as acme/prod")
+	case 1:
+		return fl.Arg(0), nil
+	}
+	return "", errors.New("one argument is allowed, the path. A key must not be an argument: every user of this machine " +
+		"can read those, and the shell keeps them in its history. Give it on standard input, or type it when asked. " +
+		"If that was a key, replace it at its issuer")
+}
+
+// keyRequestOf reads the flags that set and delete share.
+func keyRequestOf(fl caddycmd.Flags) (*keyRequest, error) {
+	path, err := onePath(fl)
+	if err != nil {
+		return nil, err
+	}
+	q := &keyRequest{Store: fl.String("store"), Namespace: fl.String("namespace"), Mount: fl.String("mount"), Path: path}
+	_, err = q.address()
+	return q, err
+}
+
+func runSet(fl caddycmd.Flags) (int, error) {
+	q, err := keyRequestOf(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	q.Field = fl.String("field")
+	if q.Key, err = readKey(os.Stdin, os.Stderr, q.Path); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	t, err := newKeyTarget(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	info, err := t.set(q)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("setting the key: %w", err)
+	}
+	fmt.Printf("Stored %s, version %d, %s.\n", info.Path, info.Version, t.where())
+	return caddy.ExitCodeSuccess, nil
+}
+
+func runDelete(fl caddycmd.Flags) (int, error) {
+	q, err := keyRequestOf(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	t, err := newKeyTarget(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	if err := t.remove(q); err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("deleting the key: %w", err)
+	}
+	fmt.Printf("Deleted %s, %s.\n", q.Path, t.where())
+	return caddy.ExitCodeSuccess, nil
+}
+
+func runList(fl caddycmd.Flags) (int, error) {
+	if fl.NArg() > 0 {
+		return caddy.ExitCodeFailedStartup, errors.New("list takes no arguments")
+	}
+	t, err := newKeyTarget(fl)
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	infos, err := t.list(&keyRequest{Store: fl.String("store")})
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("listing the keys: %w", err)
+	}
+	if fl.Bool("json") {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(infos)
+	} else {
+		err = printKeys(os.Stdout, infos)
+	}
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	return caddy.ExitCodeSuccess, nil
+}
+
+// printKeys prints a table for a person. Columns that would be empty are left
+// out.
+func printKeys(w io.Writer, infos []keyInfo) error {
+	if len(infos) == 0 {
+		_, err := fmt.Fprintln(w, "No keys are stored.")
+		return err
+	}
+	var mounts, namespaces bool
+	for _, i := range infos {
+		mounts, namespaces = mounts || i.Mount != "", namespaces || i.Namespace != ""
+	}
+	row := func(path, mount, namespace, version, written string) string {
+		cells := []string{path}
+		if mounts {
+			cells = append(cells, mount)
+		}
+		if namespaces {
+			cells = append(cells, namespace)
+		}
+		return strings.Join(append(cells, version, written), "\t") + "\n"
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprint(t, row("PATH", "MOUNT", "NAMESPACE", "VERSION", "WRITTEN"))
+	for _, i := range infos {
+		fmt.Fprint(t, row(i.Path, i.Mount, i.Namespace, fmt.Sprint(i.Version), i.CreatedAt.Local().Format(time.DateTime)))
+	}
+	return t.Flush() // which returns the first error of the writes too
+}
