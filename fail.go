@@ -101,17 +101,32 @@ func (f *failure) end(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// hasErrorRoute tells whether a top-level error route of the server matches
-// this request.
+// hasErrorRoute tells whether one of the server's error routes answers this
+// request.
 func hasErrorRoute(r *http.Request, f *failure) bool {
 	srv, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || srv.Errors == nil || len(srv.Errors.Routes) == 0 {
 		return false
 	}
-	er := srv.Errors.WithError(r, f.handlerError())
-	for _, route := range srv.Errors.Routes {
-		if match, err := route.MatcherSets.AnyMatchWithError(er); err == nil && match {
-			return true
+	return answers(srv.Errors.Routes, srv.Errors.WithError(r, f.handlerError()))
+}
+
+// answers tells whether one of the routes has something to say about a request.
+// A site's error routes are a subroute each, and its statuses (handle_errors
+// 5xx) stand in there: Caddy sends an empty answer when none of them fits.
+func answers(routes caddyhttp.RouteList, r *http.Request) bool {
+	for _, route := range routes {
+		if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
+			continue
+		}
+		for _, handler := range route.Handlers {
+			sub, ok := handler.(*caddyhttp.Subroute)
+			if !ok || answers(sub.Routes, r) {
+				return true
+			}
+		}
+		if route.Terminal {
+			return false
 		}
 	}
 	return false

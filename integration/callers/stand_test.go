@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
@@ -178,6 +177,3 @@ func checkAbsent(t *testing.T, r *harness.Request, names ...string) {
 		}
 	}
 }
-
-// wait is long enough for everything that happens at all.
-const wait = 20 * time.Second

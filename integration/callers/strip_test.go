@@ -160,7 +160,8 @@ func testTrailers(t *testing.T, s *stand, ports map[string]int) {
 		{"C4 with underscores", "underscore", "X_Api_Key, X-Sum", []string{"X_Api_Key: attacker", "X-Sum: 1"}, true},
 		{
 			"C4 credentials and addresses", "plain", "Authorization, Cookie, Via, X-Forwarded-For, X-Sum",
-			[]string{"Authorization: attacker", "Cookie: attacker", "Via: attacker", "X-Forwarded-For: attacker", "X-Sum: 1"}, true,
+			[]string{"Authorization: attacker", "Cookie: attacker", "Via: attacker", "X-Forwarded-For: attacker", "X-Sum: 1"},
+			true,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
