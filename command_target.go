@@ -14,8 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // keyTarget is where a command works.
@@ -67,8 +68,8 @@ func adminDisabled(config []byte) bool {
 	return json.Unmarshal(config, &c) == nil && c.Admin.Disabled
 }
 
-// connRefused is Windows' own number, which syscall.ECONNREFUSED does not match.
-const connRefused = syscall.Errno(10061)
+// errConnRefused is Windows' own number, which syscall.ECONNREFUSED does not match.
+const errConnRefused = syscall.Errno(10061)
 
 // someoneListens tells a refused connection from every other failure, which
 // says nothing about whether a Caddy runs.
@@ -84,7 +85,7 @@ func someoneListens(addr string) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, parsed.Network, host)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, connRefused) || parsed.IsUnixNetwork() && errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errConnRefused) || parsed.IsUnixNetwork() && errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
