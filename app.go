@@ -104,8 +104,8 @@ func (a *App) UnmarshalJSON(data []byte) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.Integrations)) {
 		i := new(Integration)
-		if err := decodeStrict(in.Integrations[key], i); err != nil {
-			return fmt.Errorf("integrations.%s: %w", key, err)
+		if err := decodeStrictAt("integrations."+key+".", in.Integrations[key], i); err != nil {
+			return err
 		}
 		if a.Integrations == nil {
 			a.Integrations = make(map[string]*Integration, len(in.Integrations))
@@ -189,10 +189,23 @@ func (a *App) loadStores(ctx caddy.Context) error {
 
 // checkStore refuses the name of a store that is not there.
 func (a *App) checkStore(name string) error {
-	if _, ok := a.modules[name]; ok || name == "" {
+	return checkStoreName(name, slices.Sorted(maps.Keys(a.modules)))
+}
+
+// checkStoreNames is checkStore for a configuration that is still being
+// parsed.
+func (a *App) checkStoreNames(name string) error {
+	names := slices.Sorted(maps.Keys(a.StoresRaw))
+	if len(names) == 0 {
+		names = []string{"vault"}
+	}
+	return checkStoreName(name, names)
+}
+
+func checkStoreName(name string, names []string) error {
+	if name == "" || slices.Contains(names, name) {
 		return nil
 	}
-	names := slices.Sorted(maps.Keys(a.modules))
 	return fmt.Errorf("there is no store %q%s; there are %s", name, didYouMean(name, names), strings.Join(names, ", "))
 }
 

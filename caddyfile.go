@@ -4,6 +4,7 @@ package apikeyinject
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -71,7 +72,7 @@ type directiveParser struct {
 	helper  httpcaddyfile.Helper
 	handler *Handler
 	start   *caddyfile.Dispenser // at the directive
-	rest    []caddyfile.Token    // reverse_proxy's share of the block
+	rest    []caddyfile.Segment  // reverse_proxy's share of the block, by subdirective
 }
 
 func (p *directiveParser) parse() error {
@@ -88,10 +89,16 @@ func (p *directiveParser) parse() error {
 			return err
 		}
 	}
+	// reverse_proxy first: it finds the words that nobody knows, and what they
+	// stand for would be reported as missing.
+	rp, err := p.parseProxy()
+	if err != nil {
+		return err
+	}
 	if err := p.finish(); err != nil {
 		return err
 	}
-	return p.parseProxy()
+	return p.finishProxy(rp)
 }
 
 // argument parses what stands behind the matcher.
@@ -125,63 +132,60 @@ func (p *directiveParser) line(d *caddyfile.Dispenser) error {
 	switch word {
 	case "to", "dynamic":
 		return d.Errf("%s is not allowed: the upstream is base_url", word)
-	case "connection":
-		return p.once(d, func() error {
-			if !d.AllArgs(&p.handler.Connection) {
-				return d.ArgErr()
-			}
-			return nil
-		})
-	case "label_as":
-		return p.once(d, func() error {
-			if !d.AllArgs(&p.handler.LabelAs) {
-				return d.ArgErr()
-			}
-			return nil
-		})
 	}
-	known := slices.Contains(integrationWords, word)
 	if p.handler.Name != "" && slices.Contains(ownWords, word) {
 		return d.Errf("%s is not allowed beside integration %q: it belongs into the integration; allowed here are %s, and the options of reverse_proxy",
 			word, p.handler.Name, strings.Join(routeWords, ", "))
 	}
-	if known {
+	switch {
+	case word == "connection":
+		return p.once(d, func() error { return checkedArg(d, &p.handler.Connection, nil) })
+	case word == "label_as":
+		return p.once(d, func() error { return checkedArg(d, &p.handler.LabelAs, nil) })
+	case slices.Contains(integrationWords, word):
 		return p.option(d)
 	}
-	if word == "transport" && p.handler.Name == "" {
-		p.at["transport"] = here(d)
+	if _, ok := p.at[word]; ok && word == "transport" {
+		return d.Errf("%s already specified", word) // reverse_proxy would merge them
 	}
-	p.rest = append(p.rest, d.NextSegment()...)
+	p.at[word] = here(d)
+	p.rest = append(p.rest, d.NextSegment())
 	return nil
 }
 
 // finish checks what needs more than one line.
 func (p *directiveParser) finish() error {
 	h := p.handler
-	in, pl := &h.Integration, (*plan)(nil)
-	var err error
+	in := &h.Integration
+	var pl *plan
+	app, err := globalApp(p.helper)
+	if err != nil {
+		return p.start.WrapErr(err)
+	}
 	if h.Name == "" {
 		if pl, err = p.compile(p.start); err != nil {
 			return err
 		}
-	} else {
-		app, err := globalApp(p.helper)
-		if err != nil {
-			return p.start.WrapErr(err)
+		if err := app.checkStoreNames(in.Key.Store); err != nil {
+			return p.where("key.store", p.start).Errf("key: store: %v", err)
 		}
+	} else {
 		named, ok := app.Integrations[h.Name]
 		if !ok {
 			return p.at["integration"].WrapErr(unknownIntegration(h.Name, sortedKeys(app.Integrations)))
 		}
-		if in = named; in.Key == nil {
-			return p.start.Errf("integration %q has no key", h.Name)
+		if err := h.check(); err != nil {
+			return p.report(err, p.start)
+		}
+		if in = named; len(in.TransportRaw) > 0 && p.at["transport"] != nil {
+			return p.at["transport"].Errf("transport: is not allowed: integration %q has a transport of its own", h.Name)
 		}
 		if pl, err = named.compile(); err != nil {
 			return p.start.WrapErr(err)
 		}
 	}
 	if err := checkConnectionKey(h.Connection, in.Key); err != nil {
-		return p.where("connection", p.start).WrapErr(err)
+		return p.where("connection", p.where("key", p.where("integration", p.start))).WrapErr(err)
 	}
 	if _, err := newConnectionSource(h.Connection, h.Allow != nil); err != nil {
 		return p.where("connection", p.start).Errf("connection: %v", err)
@@ -196,30 +200,33 @@ func (p *directiveParser) finish() error {
 }
 
 // parseProxy lets reverse_proxy parse its share of the block.
-func (p *directiveParser) parseProxy() error {
+func (p *directiveParser) parseProxy() (*reverseproxy.Handler, error) {
 	directive := p.start.Token()
 	open, end := directive, directive
 	directive.Text, open.Text, end.Text = "reverse_proxy", "{", "}"
 	// Tokens are told to stand on a line of their own by file and line.
 	end.Line = directive.Line + 1
-	if n := len(p.rest); n > 0 {
-		end.File, end.Line = p.rest[n-1].File, p.rest[n-1].Line+1
+	tokens := append([]caddyfile.Token{directive, open}, slices.Concat(p.rest...)...)
+	if last := tokens[len(tokens)-1]; len(p.rest) > 0 {
+		end.File, end.Line = last.File, last.Line+last.NumLineBreaks()+1
 	}
-	tokens := append([]caddyfile.Token{directive, open}, append(p.rest, end)...)
+	tokens = append(tokens, end)
 
 	rp := new(reverseproxy.Handler)
 	if err := rp.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
-		return p.explain(err)
+		return nil, p.explain(err)
 	}
+	return rp, nil
+}
+
+// finishProxy checks what reverse_proxy was given, and takes it over.
+func (p *directiveParser) finishProxy(rp *reverseproxy.Handler) error {
 	if err := rp.FinalizeUnmarshalCaddyfile(p.helper); err != nil {
 		return err
 	}
-	if protocolOf(rp.TransportRaw) != "" && len(p.named().TransportRaw) > 0 {
-		return p.where("transport", p.start).Errf("transport: is not allowed: integration %q has a transport of its own", p.handler.Name)
-	}
 	raw := caddyconfig.JSONModuleObject(rp, "handler", "reverse_proxy", nil)
 	if err := checkProxy(raw, p.plan.placement); err != nil {
-		return p.start.WrapErr(err)
+		return p.reportProxy(err)
 	}
 	if len(p.rest) > 0 {
 		p.handler.ProxyRaw = raw
@@ -227,15 +234,24 @@ func (p *directiveParser) parseProxy() error {
 	return nil
 }
 
-// named returns the integration that the argument names, or an empty one.
-func (p *directiveParser) named() *Integration {
-	app, err := globalApp(p.helper)
-	if err == nil {
-		if i, ok := app.Integrations[p.handler.Name]; ok {
-			return i
+// reportProxy places the error of checkProxy at the subdirective it is about.
+func (p *directiveParser) reportProxy(err error) error {
+	var wrongField *fieldError
+	if !errors.As(err, &wrongField) {
+		return p.start.WrapErr(err)
+	}
+	if strings.HasPrefix(wrongField.field, "proxy.transport") {
+		return p.where("transport", p.start).Errf("%s: %v", strings.TrimPrefix(wrongField.field, "proxy."), wrongField.err)
+	}
+	for _, line := range p.rest {
+		// The name may say what to do: "-X-Key".
+		if line[0].Text == "header_up" && len(line) > 1 && p.plan.placement.Replaces(strings.TrimLeft(line[1].Text, "+-?>")) {
+			at := caddyfile.NewDispenser(line)
+			at.Next()
+			return at.WrapErr(wrongField.err)
 		}
 	}
-	return new(Integration)
+	return p.start.WrapErr(wrongField.err)
 }
 
 // explain names the nearest word for one that neither we nor reverse_proxy
@@ -248,9 +264,9 @@ func (p *directiveParser) explain(err error) error {
 	}
 	word, _, _ := strings.Cut(rest, ",")
 	known := slices.Concat(integrationWords, []string{"connection", "label_as"}, proxyWords)
-	for _, t := range p.rest {
-		if t.Text == word {
-			at := caddyfile.NewDispenser([]caddyfile.Token{t})
+	for _, line := range p.rest {
+		if line[0].Text == word {
+			at := caddyfile.NewDispenser(line)
 			at.Next()
 			return at.Errf("unknown subdirective %q of apikey_inject%s; known are %s, and the options of reverse_proxy",
 				word, didYouMean(word, known), strings.Join(slices.Concat(integrationWords, []string{"connection", "label_as"}), ", "))

@@ -4,6 +4,7 @@ package apikeyinject
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -36,16 +37,17 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("apikey_inject already specified")
 	}
 	if d.NextArg() {
-		return nil, d.ArgErr()
+		return nil, d.Err("apikey_inject takes no arguments, only a block")
 	}
 	app := new(App)
+	parsers := make(map[string]*integrationParser)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
 		case "store":
 			err = parseStore(d, app)
 		case "integration":
-			err = parseIntegration(d, app)
+			err = parseIntegration(d, app, parsers)
 		case "catalog":
 			err = parseCatalog(d, app)
 		default:
@@ -54,6 +56,11 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+	}
+	for _, key := range sortedKeys(parsers) { // a store may stand behind its users
+		if err := app.checkStoreNames(app.Integrations[key].Key.Store); err != nil {
+			return nil, parsers[key].at["key.store"].Errf("key: store: %v", err)
 		}
 	}
 	value, err := json.Marshal(app)
@@ -65,7 +72,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 
 func parseStore(d *caddyfile.Dispenser, app *App) error {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return arity(d, "store")
 	}
 	at := here(d)
 	module := d.Val()
@@ -95,10 +102,11 @@ func parseStore(d *caddyfile.Dispenser, app *App) error {
 	return nil
 }
 
-func parseIntegration(d *caddyfile.Dispenser, app *App) error {
+func parseIntegration(d *caddyfile.Dispenser, app *App, parsers map[string]*integrationParser) error {
+	at := here(d)
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return arity(at, "integration")
 	}
 	start := here(d)
 	key := args[0]
@@ -110,6 +118,8 @@ func parseIntegration(d *caddyfile.Dispenser, app *App) error {
 	}
 	i := new(Integration)
 	p := newIntegrationParser(i)
+	p.words = slices.Concat(integrationWords, []string{"transport"})
+	parsers[key] = &p
 	if len(args) == 2 {
 		i.BaseURL = args[1]
 		p.at["base_url"] = start
@@ -140,8 +150,12 @@ func parseCatalog(d *caddyfile.Dispenser, app *App) error {
 		return d.Err("catalog already specified")
 	}
 	var driver, path string
+	at := here(d)
 	if !d.AllArgs(&driver, &path) {
-		return d.ArgErr()
+		return arity(at, "catalog")
+	}
+	if path == "" {
+		return d.Err("catalog: the file's name is empty")
 	}
 	if driver != "sqlite" {
 		return d.Errf("catalog: unknown database %q; known is sqlite", driver)

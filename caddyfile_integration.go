@@ -34,17 +34,43 @@ var (
 // jsonWords maps the JSON names in errors to the words of the Caddyfile.
 var jsonWords = map[string]string{
 	"key_placement": "placement", "key_name": "name", "value_template": "template", "key_label": "label",
+	"addresses": "address",
+}
+
+// usages is what an error about the number of arguments offers. It never quotes
+// what was written: a secret of several words would be in it.
+var usages = map[string]string{
+	"integration": "<unique_key> [<base_url>]", "store": "vault|local [<name>]", "catalog": "sqlite <file>",
+	"base_url": "<url>", "placement": "header|query", "name": "<name>", "template": "<template with ${apiKey}>, in quotes when it has spaces",
+	"key": "<path> [<field>]", "strip_prefix": "<prefix>", "connection": "<id>", "caller": "<placeholder>",
+	"allow":        "user|client_cert|token <names...>, or allow anyone",
+	"allow_origin": "<origins...>", "connection_config": "{ ... }", "transport": "http { ... }",
+	"auth":    "token <placeholder>, auth token_file <file>, or auth approle|kubernetes|jwt|cert|userpass { ... }",
+	"address": "<urls...>", "tls_trust_pool": "<module> [<arguments...>]", "tls_client_auth": "<certificate file> <key file>",
+	"ttl": "<duration>", "max_stale": "<duration>",
+	"token": "<placeholder>", "secret_id": "<placeholder>", "password": "<placeholder>", "keyset": "<placeholder>",
+	"token_file": "<file>", "secret_id_file": "<file>", "jwt_file": "<file>",
+}
+
+// arity says how many arguments a word takes.
+func arity(d *caddyfile.Dispenser, word string) error {
+	usage, ok := usages[word]
+	if !ok {
+		usage = "<value>"
+	}
+	return d.Errf("%s: wrong number of arguments; write: %s %s", word, word, usage)
 }
 
 // integrationParser parses one integration.
 type integrationParser struct {
-	into *Integration
-	plan *plan
-	at   map[string]*caddyfile.Dispenser // where each word stands
+	into  *Integration
+	plan  *plan
+	words []string                        // what an error about an unknown word offers
+	at    map[string]*caddyfile.Dispenser // where each word stands
 }
 
 func newIntegrationParser(into *Integration) integrationParser {
-	return integrationParser{into: into, at: make(map[string]*caddyfile.Dispenser)}
+	return integrationParser{into: into, words: integrationWords, at: make(map[string]*caddyfile.Dispenser)}
 }
 
 // here remembers a place for an error to be found later.
@@ -79,8 +105,9 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 	}
 	flag := func(into *bool) error {
 		return p.once(d, func() error {
+			at := here(d)
 			if d.NextArg() {
-				return d.ArgErr()
+				return at.Errf("%s takes no arguments", at.Val())
 			}
 			*into = true
 			return nil
@@ -122,14 +149,14 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 	case "disabled":
 		return flag(&i.Disabled)
 	}
-	return d.Errf("unknown subdirective %q%s; known are %s", d.Val(), didYouMean(d.Val(), integrationWords), strings.Join(integrationWords, ", "))
+	return d.Errf("unknown subdirective %q%s; known are %s", d.Val(), didYouMean(d.Val(), p.words), strings.Join(p.words, ", "))
 }
 
 // checkedArg reads the one argument of a subdirective.
 func checkedArg(d *caddyfile.Dispenser, into *string, check func(string) error) error {
-	word := d.Val()
+	word, at := d.Val(), here(d)
 	if !d.AllArgs(into) {
-		return d.ArgErr()
+		return arity(at, word)
 	}
 	if *into == "" {
 		return d.Errf("%s: is empty", word)
@@ -146,7 +173,7 @@ func checkedArg(d *caddyfile.Dispenser, into *string, check func(string) error) 
 func (p *integrationParser) key(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return arity(p.at["key"], "key")
 	}
 	k := &KeyReference{Path: args[0]}
 	if len(args) == 2 {
@@ -164,8 +191,11 @@ func (p *integrationParser) key(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	for word, at := range sub.at {
+		p.at["key."+word] = at
+	}
 	if err := k.check(); err != nil {
-		return p.at["key"].WrapErr(err)
+		return p.report(err, p.at["key"])
 	}
 	p.into.Key = k
 	return nil
@@ -178,13 +208,13 @@ func (p *integrationParser) allow(d *caddyfile.Dispenser) error {
 	}
 	a := p.into.Allow
 	if !d.NextArg() {
-		return d.ArgErr()
+		return arity(p.at["allow"], "allow")
 	}
 	who := d.Val()
 	lists := map[string]*[]string{"user": &a.Users, "client_cert": &a.ClientCerts, "token": &a.Tokens}
 	if who == "anyone" {
 		if d.NextArg() {
-			return d.ArgErr()
+			return arity(p.at["allow"], "allow")
 		}
 		a.Anyone = true
 		return nil
@@ -196,7 +226,7 @@ func (p *integrationParser) allow(d *caddyfile.Dispenser) error {
 	}
 	names := d.RemainingArgs()
 	if len(names) == 0 {
-		return d.ArgErr()
+		return arity(p.at["allow"], "allow")
 	}
 	if slices.Contains(names, "") {
 		return d.Errf("allow: an empty name")
@@ -206,9 +236,10 @@ func (p *integrationParser) allow(d *caddyfile.Dispenser) error {
 }
 
 func (p *integrationParser) allowOrigin(d *caddyfile.Dispenser) error {
+	p.at["allow_origin"] = here(d)
 	origins := d.RemainingArgs()
 	if len(origins) == 0 {
-		return d.ArgErr()
+		return arity(p.at["allow_origin"], "allow_origin")
 	}
 	for _, o := range origins {
 		if err := checkOrigin(o); err != nil {
@@ -221,17 +252,17 @@ func (p *integrationParser) allowOrigin(d *caddyfile.Dispenser) error {
 
 func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
-		return d.ArgErr()
+		return arity(p.at["connection_config"], "connection_config")
 	}
 	p.into.ConnectionConfig = make(map[string]string)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
+		name, at := d.Val(), here(d)
 		if _, ok := p.into.ConnectionConfig[name]; ok {
 			return d.Errf("connection_config: %s already specified", name)
 		}
 		var value string
 		if !d.AllArgs(&value) {
-			return d.ArgErr()
+			return at.Errf("connection_config: wrong number of arguments; write a name and its value")
 		}
 		if err := inject.CheckConfigValue(name, value); err != nil {
 			return d.Errf("connection_config: %v", err)
@@ -245,7 +276,7 @@ func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
 // directive's block reverse_proxy parses it.
 func (p *integrationParser) transport(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return arity(d, "transport")
 	}
 	if d.Val() != "http" {
 		return d.Errf("transport: must be http, not %q", d.Val())
@@ -262,18 +293,32 @@ func (p *integrationParser) transport(d *caddyfile.Dispenser) error {
 // or, for what is missing, at start.
 func (p *integrationParser) compile(start *caddyfile.Dispenser) (*plan, error) {
 	pl, err := p.into.compile()
-	if err == nil {
-		return pl, nil
-	}
+	return pl, p.report(err, start)
+}
+
+// report places the error of a check at the word it is about, in the words of
+// the Caddyfile; what is missing is reported at start.
+func (p *integrationParser) report(err error, start *caddyfile.Dispenser) error {
 	var wrongField *fieldError
-	if !errors.As(err, &wrongField) {
-		return nil, start.WrapErr(err)
+	if err == nil || !errors.As(err, &wrongField) {
+		return wrapAt(start, err)
 	}
-	word, _, _ := strings.Cut(wrongField.field, ".")
+	word, sub, _ := strings.Cut(wrongField.field, ".")
 	if w, ok := jsonWords[word]; ok {
 		word = w
 	}
-	return nil, p.where(word, start).Errf("%s: %v", word, wrongField.err)
+	at := p.where(wrongField.field, p.where(word, start))
+	if sub != "" {
+		word += ": " + sub
+	}
+	return at.Errf("%s: %v", word, wrongField.err)
+}
+
+func wrapAt(at *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return at.WrapErr(err)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -3,7 +3,6 @@ package apikeyinject
 // This file holds the Caddyfile syntax of the stores.
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -35,7 +34,7 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
 	start := here(d)
 	if d.NextArg() {
-		return d.ArgErr()
+		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
 	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale"}
@@ -44,7 +43,7 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			switch d.Val() {
 			case "address":
 				if s.Addresses = d.RemainingArgs(); len(s.Addresses) == 0 {
-					return d.ArgErr()
+					return arity(d, "address")
 				}
 				return nil
 			case "namespace":
@@ -58,7 +57,7 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			case "tls_client_auth":
 				s.ClientAuth = new(ClientCertificate)
 				if !d.AllArgs(&s.ClientAuth.Certificate, &s.ClientAuth.Key) {
-					return d.ArgErr()
+					return arity(p.at["tls_client_auth"], "tls_client_auth")
 				}
 				return nil
 			case "tls_server_name":
@@ -76,24 +75,11 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.report(s.check(), start)
 }
 
-// report places the error of a check at the word it is about.
-func (p *integrationParser) report(err error, start *caddyfile.Dispenser) error {
-	if err == nil {
-		return nil
-	}
-	var wrongField *fieldError
-	if errors.As(err, &wrongField) {
-		word, _, _ := strings.Cut(wrongField.field, ".")
-		return p.where(word, start).WrapErr(err)
-	}
-	return start.WrapErr(err)
-}
-
 func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	word := d.Val()
+	word, at := d.Val(), here(d)
 	var text string
 	if !d.AllArgs(&text) {
-		return d.ArgErr()
+		return arity(at, word)
 	}
 	dur, err := caddy.ParseDuration(text)
 	if err != nil {
@@ -108,7 +94,7 @@ func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 
 func (s *VaultStore) parseTrustPool(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return arity(d, "tls_trust_pool")
 	}
 	module := d.Val()
 	mod, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+module)
@@ -120,8 +106,9 @@ func (s *VaultStore) parseTrustPool(d *caddyfile.Dispenser) error {
 }
 
 func (s *VaultStore) parseAuth(d *caddyfile.Dispenser) error {
+	at := here(d)
 	if !d.NextArg() {
-		return d.ArgErr()
+		return arity(at, "auth")
 	}
 	a := &VaultAuth{Method: d.Val()}
 	s.Auth = a
@@ -136,7 +123,7 @@ func (s *VaultStore) parseAuth(d *caddyfile.Dispenser) error {
 		return checkedArg(d, &a.TokenFile, nil)
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return at.Errf("auth %s takes no arguments, only a block", a.Method)
 	}
 	texts := map[string]*string{
 		"role_id": &a.RoleID, "secret_id": &a.SecretID, "secret_id_file": &a.SecretIDFile, "role": &a.Role,
@@ -154,7 +141,7 @@ func (s *VaultStore) parseAuth(d *caddyfile.Dispenser) error {
 			if word == "wrapped" {
 				a.Wrapped = true
 				if d.NextArg() {
-					return d.ArgErr()
+					return d.Errf("wrapped takes no arguments")
 				}
 				return nil
 			}
@@ -181,7 +168,7 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
 	start := here(d)
 	if d.NextArg() {
-		return d.ArgErr()
+		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
 	words := []string{"keyset", "ttl", "max_stale"}

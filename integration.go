@@ -161,6 +161,9 @@ func (i *Integration) compile() (*plan, error) {
 	if err := i.Key.check(); err != nil {
 		return nil, err
 	}
+	if err := checkTransport("transport", i.TransportRaw); err != nil {
+		return nil, err
+	}
 	return &p, i.Route.check()
 }
 

@@ -58,18 +58,26 @@ func checkProxy(raw json.RawMessage, p *inject.Placement) error {
 			return wrong("proxy."+name, "is not allowed: the upstream is base_url")
 		}
 	}
-	if name := protocolOf(o["transport"]); name != "" && name != "http" {
-		return wrong("proxy.transport.protocol", "must be http, not %q; this plugin's own transport is put around it", name)
+	if err := checkTransport("proxy.transport", o["transport"]); err != nil {
+		return err
 	}
 	return checkHeaderUp(o["headers"], p)
 }
 
-func protocolOf(transport json.RawMessage) string {
-	var t struct {
-		Protocol string `json:"protocol"`
+// checkTransport refuses base transports other than http, and the options of it
+// that would tell the upstream who calls.
+func checkTransport(field string, raw json.RawMessage) error {
+	o, err := parseObject(raw)
+	if err != nil {
+		return &fieldError{field, err}
 	}
-	_ = json.Unmarshal(transport, &t) // an ill-formed one is refused by LoadModule
-	return t.Protocol
+	if name, ok := o["protocol"]; ok && string(name) != `"http"` {
+		return wrong(field+".protocol", "must be http, not %s; this plugin's own transport is put around it", name)
+	}
+	if _, ok := o["proxy_protocol"]; ok {
+		return wrong(field+".proxy_protocol", "is not allowed: it would tell the upstream who calls")
+	}
+	return nil
 }
 
 // checkHeaderUp refuses header operations on the header that carries the key:
@@ -136,9 +144,6 @@ func baseTransport(ofRoute json.RawMessage, i *Integration) (object, error) {
 	if err != nil {
 		return nil, &fieldError{field, err}
 	}
-	if name := protocolOf(raw); name != "" && name != "http" {
-		return nil, wrong(field+".protocol", "must be http, not %q", name)
-	}
 	o.set("protocol", "http")
 	if i.ResponseCompression {
 		o.setDefault("compression", true)
@@ -153,8 +158,8 @@ func baseDefaults(raw json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, &fieldError{"base", err}
 	}
-	if _, ok := o["proxy_protocol"]; ok {
-		return nil, wrong("transport.proxy_protocol", "is not allowed: it would tell the upstream who calls")
+	if err := checkTransport("base", raw); err != nil {
+		return nil, err
 	}
 	o.setDefault("protocol", "http")
 	// Bytes pass as they came.

@@ -211,9 +211,26 @@ func (s *VaultStore) loadTrustPool(ctx caddy.Context, c *vault.Config) error {
 	return nil
 }
 
+// quotedWord quotes what looks like a mistyped word, and nothing that could be
+// a token written in its place.
+func quotedWord(s string) string {
+	if s == "" || len(s) > 16 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_-") != "" {
+		return ""
+	}
+	return fmt.Sprintf(" %q", s)
+}
+
 // check refuses what can be seen without the environment. The Caddyfile calls
 // it too.
 func (s *VaultStore) check() error {
+	for _, a := range s.Addresses {
+		if strings.Contains(a, "{") {
+			continue // known in Provision
+		}
+		if err := vault.CheckAddress(a); err != nil {
+			return &fieldError{"addresses", err}
+		}
+	}
 	if s.Mount != "" {
 		if err := store.CheckPath(strings.Trim(s.Mount, "/")); err != nil {
 			return &fieldError{"mount", err}
@@ -255,7 +272,7 @@ func (a *VaultAuth) set() map[string]bool {
 func (a *VaultAuth) check() error {
 	allowed, ok := authFields[a.Method]
 	if !ok {
-		return wrong("auth", "unknown method %q%s; allowed are %s", a.Method, didYouMean(a.Method, authMethods), strings.Join(authMethods, ", "))
+		return wrong("auth", "unknown method%s%s; allowed are %s", quotedWord(a.Method), didYouMean(a.Method, authMethods), strings.Join(authMethods, ", "))
 	}
 	set := a.set()
 	for _, name := range sortedTrue(set) {

@@ -39,7 +39,10 @@ func ParseBase(s string) (*Base, error) {
 		return nil, err
 	}
 	if strings.ContainsAny(s, "{}") {
-		return nil, fmt.Errorf("%q holds a placeholder, which this route cannot resolve; %s", s, allowed)
+		return nil, fmt.Errorf("holds a placeholder, which this route cannot resolve; %s", allowed)
+	}
+	if holdsUser(s) { // before anything that quotes s
+		return nil, fmt.Errorf("must not hold a user or password; %s", allowed)
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -47,18 +50,16 @@ func ParseBase(s string) (*Base, error) {
 		return nil, fmt.Errorf("is not a valid URL; %s", allowed)
 	}
 	switch {
-	case u.User != nil:
-		return nil, fmt.Errorf("must not hold a user or password; %s", allowed)
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, fmt.Errorf("must not hold a query; %s", allowed)
+	case u.Fragment != "" || strings.Contains(s, "#"):
+		return nil, fmt.Errorf("must not hold a fragment; %s", allowed)
 	case u.Scheme == "":
 		return nil, fmt.Errorf("%q has no scheme; %s", s, allowed)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("%q has the scheme %q; %s", s, u.Scheme, allowed)
 	case u.Opaque != "" || u.Hostname() == "":
 		return nil, fmt.Errorf("%q has no host; %s", s, allowed)
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, fmt.Errorf("must not hold a query; %s", allowed)
-	case u.Fragment != "" || strings.Contains(s, "#"):
-		return nil, fmt.Errorf("must not hold a fragment; %s", allowed)
 	}
 	if CheckPath(u.EscapedPath()) != nil {
 		return nil, fmt.Errorf("%q has a path with a . or .. segment", s)
@@ -70,6 +71,18 @@ func ParseBase(s string) (*Base, error) {
 	b.path = strings.TrimRight(u.Path, "/")
 	b.rawPath = strings.TrimRight(u.EscapedPath(), "/")
 	return b, nil
+}
+
+// holdsUser tells whether the authority of s, or what somebody took for it, has
+// a user or password.
+func holdsUser(s string) bool {
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		s = rest
+	}
+	if end := strings.IndexAny(s, "/?#"); end >= 0 {
+		s = s[:end]
+	}
+	return strings.Contains(s, "@")
 }
 
 func (b *Base) setHost(host, port string, danglingColon bool) error {

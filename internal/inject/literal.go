@@ -14,7 +14,8 @@ const configPrefix = "connectionConfig."
 var caddyPlaceholder = regexp.MustCompile(`\{(\$[A-Za-z_]|(?:env|file|system|time|http|vars|tls|header|query|path|host|method|uri|err|rp|re|args)\b)`)
 
 // checkLiteral refuses what no configured text may hold: control characters
-// and placeholders of Caddy.
+// and placeholders of Caddy. Its errors quote nothing of s: a key that was
+// pasted where it does not belong must not go on into a log.
 func checkLiteral(s string) error {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
@@ -25,9 +26,9 @@ func checkLiteral(s string) error {
 		if m[0] > 0 && s[m[0]-1] == '$' {
 			continue // ${...} is ours, and is checked as such
 		}
-		return fmt.Errorf("%q holds the Caddy placeholder %s…, which is not expanded here; "+
+		return fmt.Errorf("holds the Caddy placeholder %s…, which is not expanded here; "+
 			"write {$NAME} in a Caddyfile to take a value from the environment while parsing (never a secret)",
-			s, s[m[0]:m[1]])
+			s[m[0]:m[1]])
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func ParseTemplate(s string) (*Template, error) {
 		return nil, err
 	}
 	if !p.sawKey {
-		return nil, fmt.Errorf("%q does not contain ${apiKey}; %s", s, placeholdersKnown)
+		return nil, fmt.Errorf("does not contain ${apiKey}; %s", placeholdersKnown)
 	}
 	t.parts, t.fields = parts, p.fields
 	return t, nil
@@ -146,7 +146,7 @@ func (p *templateParser) parse(nested bool) ([]part, error) {
 		start = p.pos
 	}
 	if nested {
-		return nil, fmt.Errorf("%q: ${base64( is not closed by )}", p.in)
+		return nil, fmt.Errorf("${base64( is not closed by )}; %s", placeholdersKnown)
 	}
 	literal(p.pos)
 	return parts, nil
@@ -166,7 +166,7 @@ func (p *templateParser) placeholder() (part, error) {
 	}
 	end := strings.IndexByte(rest, '}')
 	if end < 0 {
-		return part{}, fmt.Errorf("%q: the placeholder at byte %d is not closed by }; %s", p.in, at, placeholdersKnown)
+		return part{}, fmt.Errorf("the placeholder at byte %d is not closed by }; %s", at, placeholdersKnown)
 	}
 	name := rest[len("${"):end]
 	p.pos += end + 1
@@ -180,7 +180,7 @@ func (p *templateParser) placeholder() (part, error) {
 		}
 		return part{field: field}, nil
 	}
-	return part{}, fmt.Errorf("%q: unknown placeholder ${%s}%s; %s", p.in, name, hint(name), placeholdersKnown)
+	return part{}, fmt.Errorf("unknown placeholder ${%s}%s; %s", name, hint(name), placeholdersKnown)
 }
 
 // hint names what was probably meant by an unknown placeholder.

@@ -46,6 +46,13 @@ type endpoint struct {
 	socket string // path of a unix socket, else empty
 }
 
+// CheckAddress returns nil when addr can be one of [Config.Addresses]. Its
+// errors show no part of it that could be a password.
+func CheckAddress(addr string) error {
+	_, err := parseEndpoint(addr)
+	return err
+}
+
 // parseEndpoint reads an address. Its errors show no part of it that could be a
 // password.
 func parseEndpoint(addr string) (endpoint, error) {
