@@ -68,10 +68,13 @@ func (a *Allow) expanded(repl *caddy.Replacer) (*Allow, error) {
 	return out, nil
 }
 
+// restricts tells whether the rules keep anyone out.
+func (a *Allow) restricts() bool { return a != nil && !a.Anyone }
+
 // fits tells whether the rules let this request pass. user is the
 // authenticated caller, empty for none. Nil rules let everyone pass.
 func (a *Allow) fits(r *http.Request, user string) bool {
-	if a == nil || a.Anyone {
+	if !a.restricts() {
 		return true
 	}
 	if user != "" && (slices.Contains(a.Users, user) || slices.Contains(a.Users, "*")) {

@@ -33,6 +33,7 @@ type exchange struct {
 
 	writer responseWriter
 	body   responseBody
+	first  outbound // the first attempt
 }
 
 // exchangeKey is the context key under which an exchange finds itself.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -65,6 +66,7 @@ type Handler struct {
 	labelValue  any // label, boxed once
 
 	allow       [2]*Allow // the integration's and the route's; both must fit
+	restricted  bool      // not everyone who reaches the route may call
 	caller      string
 	connection  connectionSource
 	stripPrefix string
@@ -75,7 +77,7 @@ type Handler struct {
 	fixed    *keyring.Entry // without a connection
 	rendered atomic.Pointer[rendered]
 
-	proxy     *reverseproxy.Handler
+	proxy     caddyhttp.MiddlewareHandler // a *reverseproxy.Handler
 	transport *Transport
 }
 
@@ -128,8 +130,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the proxy: %w", err)
 	}
-	h.proxy = mod.(*reverseproxy.Handler)
-	h.transport = h.proxy.Transport.(*Transport)
+	proxy := mod.(*reverseproxy.Handler)
+	h.proxy, h.transport = proxy, proxy.Transport.(*Transport)
 	return nil
 }
 
@@ -189,6 +191,7 @@ func (h *Handler) provisionRoute(ctx caddy.Context) (err error) {
 	if h.allow[1], err = h.Allow.expanded(repl); err != nil {
 		return err
 	}
+	h.restricted = h.allow[0].restricts() || h.allow[1].restricts()
 	h.config = maps.Clone(h.integration.ConnectionConfig)
 	if h.config == nil {
 		h.config = map[string]string{}
@@ -272,7 +275,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl.Set("http.apikey_inject.key_version", ren.version)
 	repl.Set("http.apikey_inject.outcome", "injected")
 
+	header := out.Header
 	err = h.proxy.ServeHTTP(&ex.writer, out, next)
+	endHeader(header)
+	if err == nil {
+		return nil
+	}
 	if f := asFailure(err); f != nil {
 		return f.end(w, r)
 	}
@@ -299,19 +307,26 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Repl
 	if h.integration.Disabled {
 		return "", false, failDisabled
 	}
-	user := h.user(repl)
-	if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
-		return "", false, failForbidden
+	if h.restricted {
+		user := h.user(repl)
+		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
+			return "", false, failForbidden
+		}
 	}
 	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
 		return "", false, failPath
 	}
-	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && sent.URL != nil {
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && !samePath(sent.URL, r.URL) {
 		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
 			return "", false, failPath
 		}
 	}
 	return origin, false, nil
+}
+
+// samePath tells whether nothing rewrote the path that the client sent.
+func samePath(sent, now *url.URL) bool {
+	return sent == nil || sent.Path == now.Path && sent.RawPath == now.RawPath
 }
 
 // user returns who calls, as Caddy's authentication or the operator's

@@ -26,12 +26,11 @@ func checkOrigin(s string) error {
 // crossSite tells whether a web page of another site sent this request.
 // Programs send neither header and are not concerned.
 func crossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
+	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 && (site[0] == "cross-site" || site[0] == "same-site") {
 		return true
 	}
-	origin := r.Header.Get("Origin")
-	return origin != "" && !ownOrigin(r, origin)
+	origin := r.Header["Origin"]
+	return len(origin) > 0 && origin[0] != "" && !ownOrigin(r, origin[0])
 }
 
 // ownOrigin tells whether origin is the one this request was sent to.
