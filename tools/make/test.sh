@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-phases=6
+phases=7
 phase=0
 started=$SECONDS
 say() {
@@ -30,6 +30,10 @@ summary=bin/test-summary.txt
 # -json lets the report tell packages and failures apart while they run.
 # shellcheck disable=SC2086 # several flags are several words
 CGO_ENABLED=1 go test -race -json -timeout 20m ${TESTFLAGS:-} ./... | go run ./tools/testreport -summary "$summary"
+
+# The race detector allocates on its own: these are built only without it.
+say "what a request may cost"
+go test -count=1 -run '^TestCost' -v . | grep -E '^(---|ok|FAIL)|cost_test'
 
 say "fuzz targets"
 tools/make/fuzz.sh "${FUZZTIME:-15s}" | tee bin/fuzz.txt
