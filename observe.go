@@ -30,7 +30,7 @@ func (a *App) observer(storeName string) func(keyring.Event) {
 			fields = append(fields, zap.Error(e.Err))
 		}
 		switch e.Kind {
-		case keyring.KeyChanged, keyring.KeyRecovered, keyring.StoreUp:
+		case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
 			logger.Info(eventText[e.Kind], fields...)
 		default:
 			logger.Warn(eventText[e.Kind], fields...)
@@ -46,6 +46,8 @@ var eventText = map[keyring.Kind]string{
 	keyring.KeyInvalid:     "a key's new value cannot be used; the former one stays in use",
 	keyring.KeyFailing:     "a key cannot be read",
 	keyring.KeyRecovered:   "a key can be read again",
+	keyring.KeyRejected:    "the upstream refuses the newest key, and no other helped",
+	keyring.KeyAccepted:    "the upstream takes the key again",
 	keyring.StoreDown:      "the store is away; keys already held stay in use",
 	keyring.StoreUp:        "the store is back",
 	keyring.StoreThrottled: "the store asks to be left alone for a while",

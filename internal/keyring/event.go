@@ -33,6 +33,12 @@ const (
 	// KeyRecovered: reading it works again.
 	KeyRecovered Kind = "key_recovered"
 
+	// KeyRejected: an upstream refused the newest key, and no other helped.
+	KeyRejected Kind = "key_rejected"
+
+	// KeyAccepted: an upstream took a key after that.
+	KeyAccepted Kind = "key_accepted"
+
 	// StoreDown: the breaker opened.
 	StoreDown Kind = "store_down"
 

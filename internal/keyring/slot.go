@@ -34,6 +34,8 @@ type slot struct {
 	queued  atomic.Bool  // a request asked for a refresh that has not begun
 	gone    atomic.Bool  // no longer in the table: entries look it up anew
 
+	rejected atomic.Pointer[Key] // the newest key, while upstreams refuse it
+
 	mu      sync.Mutex
 	flight  *flight  // the read under way
 	refusal *refusal // nil: no upstream refused this key

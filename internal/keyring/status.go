@@ -22,6 +22,9 @@ type Status struct {
 	// Version held. Zero: none, or the store has none.
 	Version int
 
+	// Rejected says that upstreams refuse the newest key.
+	Rejected bool
+
 	// CreatedAt is when the version was written, by the store's clock.
 	CreatedAt time.Time
 
@@ -72,7 +75,7 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.addr, Pinned: s.pins.Load() > 0, State: "missing"}
+	st := Status{Address: s.addr, Pinned: s.pins.Load() > 0, State: "missing", Rejected: s.rejected.Load() != nil}
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt = snap.version, snap.created
