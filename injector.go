@@ -132,7 +132,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res, err := t.base.RoundTrip(out)
 	if err != nil {
-		return nil, quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
+		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
+		if ex.inj.In(err.Error()) {
+			return nil, errors.New("reading the upstream's answer: it is malformed and holds the key")
+		}
+		return nil, err
 	}
 	res.Request = r // the copy holds the key
 	if hasTrailers(res) {

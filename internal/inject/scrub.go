@@ -68,14 +68,23 @@ func matchEncoded(s, key string) int {
 	return at
 }
 
-// matchByte returns how many bytes at the start of s spell c: one when it
-// stands for itself, or for a space as a plus sign, more when it is
-// percent-encoded once or, as in `%2520`, several times.
+// matchByte returns how many bytes at the start of s spell c. A space may be
+// spelled as a plus sign, which an outer URL spells %2B.
 func matchByte(s string, c byte) int {
+	if n := matchExact(s, c); n > 0 || c != ' ' {
+		return n
+	}
+	return matchExact(s, '+')
+}
+
+// matchExact returns how many bytes at the start of s spell c: one when it
+// stands for itself, more when it is percent-encoded once or, as in `%2520`,
+// several times.
+func matchExact(s string, c byte) int {
 	if s == "" {
 		return 0
 	}
-	if s[0] == c || c == ' ' && s[0] == '+' {
+	if s[0] == c {
 		// A literal percent sign may also begin an encoded one: %25.
 		if c != '%' || !strings.HasPrefix(s, "%25") {
 			return 1
