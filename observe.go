@@ -44,6 +44,7 @@ var eventText = map[keyring.Kind]string{
 	keyring.KeyDeleted:     "a key was deleted in the store and is not served any longer",
 	keyring.KeyDenied:      "the store's policy denies a key",
 	keyring.KeyInvalid:     "a key's new value cannot be used; the former one stays in use",
+	keyring.KeyUnusable:    "a key cannot be used, and no former one is held",
 	keyring.KeyFailing:     "a key cannot be read",
 	keyring.KeyRecovered:   "a key can be read again",
 	keyring.KeyRejected:    "the upstream refuses the newest key, and no other helped",

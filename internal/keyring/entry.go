@@ -88,13 +88,13 @@ func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
 	}
 	f := snap.find(name)
 	if f == nil {
-		return nil, snap.missing(name)
+		return nil, e.unusable(snap, name, snap.missing(name))
 	}
 	if f.bad != nil {
 		// A value that the newest version no longer has is kept as long as one
 		// that cannot be read.
 		if f.key == nil || now-f.bad.since >= int64(e.view.opts.MaxStale) {
-			return nil, f.bad.err
+			return nil, e.unusable(snap, name, f.bad.err)
 		}
 	}
 	if !f.asked.Load() {

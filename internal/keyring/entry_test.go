@@ -250,6 +250,9 @@ func TestAFieldThatIsNotUsable(t *testing.T) {
 			r.set(func() { r.docs[one] = doc(3, "k3") })
 			r.pass(29 * time.Second)
 			r.fails(e)
+			if got := r.count(KeyUnusable); got != 1 {
+				t.Errorf("got %d events for one version and field, want 1", got)
+			}
 			r.pass(2 * time.Second)
 			r.want(e, "k3")
 		})

@@ -27,6 +27,10 @@ const (
 	// value is still served.
 	KeyInvalid Kind = "key_invalid"
 
+	// KeyUnusable: a request wants a field in which the document has no usable
+	// value, and none is held from before.
+	KeyUnusable Kind = "key_unusable"
+
 	// KeyFailing: reading the document began to fail, for the reason in Class.
 	KeyFailing Kind = "key_failing"
 
@@ -62,7 +66,7 @@ type Event struct {
 	// Former is the version held before. Only for [KeyChanged].
 	Former int
 
-	// Field that is not usable. Only for [KeyInvalid].
+	// Field that is not usable. Only for [KeyInvalid] and [KeyUnusable].
 	Field string
 
 	// Dropped says that the key is not served any longer.

@@ -56,6 +56,7 @@ type content struct {
 	version int
 	created time.Time
 	fields  []field
+	told    atomic.Pointer[told] // nil until a field is asked for in vain
 }
 
 // snapshot is a content and when it was last seen to be the newest.
