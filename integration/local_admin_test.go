@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,40 @@ func TestAdminKeys(t *testing.T) {
 	}
 	if log := s.Log.String(); !strings.Contains(log, "request error") || strings.Contains(log, "canary") {
 		t.Error("the log lacks the refusals, or holds what was sent")
+	}
+}
+
+// What Caddy uses after writes that crossed is what the database holds.
+func TestAdminKeysWrittenAtOnce(t *testing.T) {
+	s := startLocal(t, localStore)
+	var wg sync.WaitGroup
+	for writer := range 6 {
+		wg.Go(func() {
+			for i := range 15 {
+				method, body := http.MethodPut, fmt.Sprintf(`{"path":"acme/prod","key":"key-%d-%d"}`, writer, i)
+				if i%5 == 4 {
+					method, body = http.MethodDelete, `{"path":"acme/prod"}`
+				}
+				status, answer, err := s.Do(method, "/apikey_inject/keys", body)
+				if err != nil || status != http.StatusOK && (method == http.MethodPut || status != http.StatusNotFound) {
+					t.Errorf("%s: %d %s %v", method, status, answer, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	used := func() string {
+		s.upstream.Forget()
+		if status, code := s.call(t); status != http.StatusOK {
+			return code
+		}
+		return strings.Join(s.upstream.Only().Values("X-Api-Key"), ", ")
+	}
+	before := used()
+	s.Stop()
+	s.Caddy = harness.StartCaddy(t, s.config, harness.Home(s.Home))
+	if after := used(); after != before {
+		t.Errorf("Caddy used %q, and the database holds %q", before, after)
 	}
 }
 
