@@ -25,7 +25,9 @@ vault: ## bin/vault: the real Vault server that the tests run
 
 run: ## start Caddy with a demo integration and a demo upstream
 	@tools/make/need.sh go
-	@go run -tags $(TAGS) ./cmd/demo
+	@echo "building the demo; the first time takes a minute or two"
+	@go build -trimpath -tags $(TAGS) -o bin/demo ./cmd/demo
+	@exec bin/demo
 
 test: ## all set-up and all tests
 	@tools/make/test.sh
