@@ -26,6 +26,7 @@ type Base struct {
 
 	path    string // decoded, without a trailing slash
 	rawPath string // escaped, without a trailing slash
+	spelled bool   // rawPath is not what net/url would make of path
 }
 
 // ParseBase parses a base URL: http or https, a host, no userinfo, query or
@@ -70,6 +71,7 @@ func ParseBase(s string) (*Base, error) {
 	}
 	b.path = strings.TrimRight(u.Path, "/")
 	b.rawPath = strings.TrimRight(u.EscapedPath(), "/")
+	b.spelled = (&url.URL{Path: b.path}).EscapedPath() != b.rawPath
 	return b, nil
 }
 
@@ -114,6 +116,9 @@ func (b *Base) setHost(host, port string, danglingColon bool) error {
 		if err != nil {
 			ascii = strings.ToLower(host)
 		}
+		if ascii[0] == '.' || strings.Contains(ascii, "..") {
+			return fmt.Errorf("has a host name with an empty part")
+		}
 		host = ascii
 	}
 	b.Dial = net.JoinHostPort(host, port)
@@ -141,7 +146,7 @@ func (b *Base) Apply(u *url.URL) error {
 		u.Path, u.RawPath = "/", ""
 		return nil
 	}
-	if b.rawPath != b.path || u.RawPath != "" {
+	if b.spelled || u.RawPath != "" {
 		u.RawPath = b.rawPath + escaped
 	}
 	if b.path != "" {

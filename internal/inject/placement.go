@@ -126,9 +126,10 @@ type Injection struct {
 	key       secret.Value
 	value     secret.Value
 
-	// line is what a header map gets. Shared between requests and never
-	// written; a pointer, so that fmt prints an address.
-	line *[]string
+	// line returns what a header map gets: shared between requests and never
+	// written. A function, because fmt prints the address of one for every
+	// verb; it follows a pointer when the verb does not fit.
+	line func() []string
 	pair secret.Value
 }
 
@@ -148,7 +149,8 @@ func Place(p *Placement, t *Template, key secret.Value, config map[string]string
 	if !httpguts.ValidHeaderFieldValue(v.Reveal()) {
 		return nil, fmt.Errorf("the rendered value has a byte that no header may carry")
 	}
-	inj.line = &[]string{v.Reveal()}
+	line := []string{v.Reveal()}
+	inj.line = func() []string { return line }
 	return inj, nil
 }
 
@@ -157,7 +159,7 @@ func (i *Injection) Placement() *Placement { return i.placement }
 
 // Header returns the values a header placement sets: exactly one. Callers must
 // not change it.
-func (i *Injection) Header() []string { return *i.line }
+func (i *Injection) Header() []string { return i.line() }
 
 // String returns a fixed string, never the key.
 func (*Injection) String() string { return "injection" }

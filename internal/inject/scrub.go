@@ -59,6 +59,9 @@ func scrub(s, key string) string {
 func matchEncoded(s, key string) int {
 	at := 0
 	for i := range len(key) {
+		if key[i] == '%' {
+			return matchPercent(s, at, key[i+1:])
+		}
 		n := matchByte(s[at:], key[i])
 		if n == 0 {
 			return 0
@@ -68,8 +71,30 @@ func matchEncoded(s, key string) int {
 	return at
 }
 
-// matchByte returns how many bytes at the start of s spell c. A space may be
-// spelled as a plus sign, which an outer URL spells %2B.
+// matchPercent goes on with matchEncoded at a percent sign, whose spelling %2525
+// may also be %25 before the key's own 25. The longest that fits is taken.
+func matchPercent(s string, at int, rest string) int {
+	if at >= len(s) || s[at] != '%' {
+		return 0
+	}
+	longest := at + 1
+	for strings.HasPrefix(s[longest:], "25") {
+		longest += 2
+	}
+	for end := longest; end > at; end -= 2 {
+		if rest == "" {
+			return end
+		}
+		if n := matchEncoded(s[end:], rest); n > 0 {
+			return end + n
+		}
+	}
+	return 0
+}
+
+// matchByte returns how many bytes at the start of s spell c, which is no
+// percent sign. A space may be spelled as a plus sign, which an outer URL
+// spells %2B.
 func matchByte(s string, c byte) int {
 	if n := matchExact(s, c); n > 0 || c != ' ' {
 		return n
@@ -85,10 +110,7 @@ func matchExact(s string, c byte) int {
 		return 0
 	}
 	if s[0] == c {
-		// A literal percent sign may also begin an encoded one: %25.
-		if c != '%' || !strings.HasPrefix(s, "%25") {
-			return 1
-		}
+		return 1
 	}
 	if s[0] != '%' {
 		return 0
@@ -96,10 +118,7 @@ func matchExact(s string, c byte) int {
 	at := 1
 	for {
 		if at+1 < len(s) && isHex(s[at]) && isHex(s[at+1]) && unhex(s[at])<<4|unhex(s[at+1]) == c {
-			// %2525 spells a percent sign too; take the longest spelling.
-			if c != '%' || !strings.HasPrefix(s[at+2:], "25") {
-				return at + 2
-			}
+			return at + 2
 		}
 		if !strings.HasPrefix(s[at:], "25") {
 			return 0
