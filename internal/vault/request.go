@@ -18,6 +18,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
@@ -184,13 +185,14 @@ func (c *Client) redirect(wires []*wire, from *wire, location string) (*wire, er
 	return nil, errors.New("it redirects to a host that is not among the configured addresses")
 }
 
-// transportError drops the URL that net/http puts before its errors: it may
-// hold a customer's path.
+// transportError drops the URL that net/http puts before its errors, which may
+// hold a customer's path, and what it quotes of an answer that is not HTTP,
+// which may hold the token and the body we sent.
 func transportError(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	return quoted.Drop(err)
 }
 
 func readAnswer(resp *http.Response) (*answer, error) {
