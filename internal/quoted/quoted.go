@@ -22,9 +22,8 @@ func Drop(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
-	at := strings.IndexByte(text, '"')
-	if at < 0 {
+	said, _, quotes := strings.Cut(err.Error(), `"`)
+	if !quotes {
 		return err
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
@@ -33,7 +32,7 @@ func Drop(err error) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return err
 	}
-	return errors.New(strings.TrimRight(text[:at], " :=") + " " + notShown)
+	return errors.New(strings.TrimRight(said, " :=") + " " + notShown)
 }
 
 // Body is the body of an answer whose errors may quote it: those of a trailer
