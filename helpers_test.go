@@ -118,10 +118,10 @@ func (m *memory) Close(context.Context) error {
 // store, the memory of the test's name.
 func appConfig(t testing.TB, integrations string) string {
 	t.Helper()
-	return `{"stores": {"m": {"store": "memory", "label": ` + quoted(t.Name()) + `}}, "integrations": {` + integrations + `}}`
+	return `{"stores": {"m": {"store": "memory", "label": ` + inQuotes(t.Name()) + `}}, "integrations": {` + integrations + `}}`
 }
 
-func quoted(s string) string {
+func inQuotes(s string) string {
 	raw, _ := json.Marshal(s)
 	return string(raw)
 }
