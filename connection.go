@@ -44,6 +44,11 @@ func newConnectionSource(expr string, hasAllow bool) (connectionSource, error) {
 				"or build it from {http.auth.user.*}, {http.request.tls.client.*}, {env.*} and literals", name)
 		}
 	}
+	// What Caddy would read otherwise than the pattern does, such as a
+	// placeholder inside of another.
+	if rest := placeholder.ReplaceAllString(expr, ""); strings.ContainsAny(rest, "{}") || strings.Contains(expr, `\`) {
+		return src, fmt.Errorf("%q has a brace without its partner, braces inside of braces, or a backslash", expr)
+	}
 	if expr != "" && !strings.Contains(expr, "{") {
 		if err := store.CheckSegment(expr); err != nil {
 			return src, fmt.Errorf("%q is no connection id: %w", expr, err)

@@ -170,6 +170,9 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 	}
 	out.req, out.url = *r, *r.URL
 	out.req.URL = &out.url
+	if tracesOrConnects(r.Method) { // a method option may hold a placeholder
+		return nil, failMethod.handlerError()
+	}
 	if err := ex.plan.base.Apply(&out.url); err != nil {
 		return nil, failPath.handlerError()
 	}

@@ -290,7 +290,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // admit decides, before any key is read, whether the request goes on. done
 // tells that it is answered already.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
-	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !isExtendedConnect(r) {
+	if tracesOrConnects(r.Method) && !(r.Method == http.MethodConnect && isExtendedConnect(r)) {
 		return "", false, failMethod
 	}
 	if crossSite(r) {
@@ -333,7 +333,12 @@ func samePath(sent, now *url.URL) bool {
 // placeholder says it, or nothing.
 func (h *Handler) user(repl *caddy.Replacer) string {
 	if h.caller != "" {
-		return repl.ReplaceAll(h.caller, "")
+		// An empty part makes the whole empty: "svc-" is nobody.
+		user, err := repl.ReplaceOrErr(h.caller, true, true)
+		if err != nil {
+			return ""
+		}
+		return user
 	}
 	user, _ := repl.GetString("http.auth.user.id")
 	return user

@@ -26,11 +26,17 @@ func checkOrigin(s string) error {
 // crossSite tells whether a web page of another site sent this request.
 // Programs send neither header and are not concerned.
 func crossSite(r *http.Request) bool {
-	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 && (site[0] == "cross-site" || site[0] == "same-site") {
-		return true
+	for _, site := range r.Header["Sec-Fetch-Site"] {
+		if site == "cross-site" || site == "same-site" {
+			return true
+		}
 	}
-	origin := r.Header["Origin"]
-	return len(origin) > 0 && origin[0] != "" && !ownOrigin(r, origin[0])
+	for _, origin := range r.Header["Origin"] {
+		if origin != "" && !ownOrigin(r, origin) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownOrigin tells whether origin is the one this request was sent to.

@@ -103,6 +103,12 @@ func isWebSocket(r *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
 }
 
+// tracesOrConnects tells whether a method would show the key to the caller, or
+// open a tunnel. Some servers read methods without regard to case.
+func tracesOrConnects(method string) bool {
+	return strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, http.MethodConnect)
+}
+
 // leavesOut tells whether a header of the client does not go upstream.
 func (h *Handler) leavesOut(name string) bool {
 	if strings.IndexByte(name, '_') >= 0 { // read as a hyphen by CGI and its like

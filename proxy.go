@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
@@ -21,8 +22,15 @@ func parseObject(raw json.RawMessage) (object, error) {
 	if len(raw) == 0 {
 		return o, nil
 	}
-	if err := json.Unmarshal(raw, &o); err != nil {
+	if err := json.Unmarshal(raw, &o); err != nil || o == nil { // null
 		return nil, fmt.Errorf("is no JSON object")
+	}
+	for name := range o {
+		// encoding/json takes any casing for a field, and so would reverse_proxy
+		// for one that is looked for, and refused, here.
+		if strings.ToLower(name) != name {
+			return nil, fmt.Errorf("unknown field %q; fields are written in lower case", name)
+		}
 	}
 	return o, nil
 }

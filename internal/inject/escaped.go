@@ -36,7 +36,7 @@ func escapeInvalid(raw string) string {
 	var b strings.Builder
 	for i := range len(raw) {
 		c := raw[i]
-		if c > 0x20 && c < 0x7f && !strings.ContainsRune("\"<>\\^`{|}", rune(c)) {
+		if c > 0x20 && c < 0x7f && !strings.ContainsRune("\"#<>?\\^`{|}", rune(c)) {
 			b.WriteByte(c)
 			continue
 		}

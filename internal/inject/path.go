@@ -43,9 +43,10 @@ func hasDotSegment(s string) bool {
 		} else {
 			seg, s = s[:end], s[end+1:]
 		}
-		// Servlet containers drop path parameters, and programs written in C
-		// end a string at NUL.
-		if cut := strings.IndexAny(seg, ";\x00"); cut >= 0 {
+		// Servlet containers drop path parameters, programs written in C end a
+		// string at NUL, and a proxy that decodes before it parses ends the path
+		// at a query or fragment.
+		if cut := strings.IndexAny(seg, ";?#\x00"); cut >= 0 {
 			seg = seg[:cut]
 		}
 		if seg == "." || seg == ".." {

@@ -5,12 +5,14 @@ import "strings"
 // Query returns raw, the query of a request as it came, with our parameter in
 // place: every pair whose decoded name is ours is dropped, ours is appended,
 // and all other bytes stay as they were, in their order. `;` is an ordinary
-// byte.
+// byte. A `#`, which no query may hold, is escaped: for an upstream that ends
+// the query there, all behind it would be lost, ours included.
 func (i *Injection) Query(raw string) string {
 	pair := i.pair.Reveal()
 	if raw == "" {
 		return pair
 	}
+	raw = strings.ReplaceAll(raw, "#", "%23")
 	var b strings.Builder
 	b.Grow(len(raw) + 1 + len(pair))
 	first := true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -54,8 +55,10 @@ func checkPlainSegment(seg string) error {
 		return errors.New("a segment is not valid UTF-8")
 	}
 	for _, r := range seg {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return errors.New("a segment has a control character")
+		// Vault answers 400 to these, invisible and odd blanks included, which
+		// would look like a store that is away.
+		if !unicode.IsPrint(r) {
+			return errors.New("a segment has a control or other character that cannot be printed")
 		}
 	}
 	return nil
