@@ -6,11 +6,14 @@ package apikeyinject
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
@@ -19,7 +22,7 @@ var (
 	// ownWords are an integration's own fields: not allowed beside its name.
 	ownWords = []string{
 		"base_url", "placement", "name", "template", "label", "display_name", "label_as", "key",
-		"forward_credentials", "forwarded_headers", "insecure_http", "response_compression", "disabled",
+		"forward_credentials", "forwarded_headers", "insecure_http", "response_compression", "refused_statuses", "replay_buffer", "disabled",
 	}
 
 	// routeWords may differ between the routes to one integration.
@@ -146,6 +149,10 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 		return flag(&i.InsecureHTTP)
 	case "response_compression":
 		return flag(&i.ResponseCompression)
+	case "refused_statuses":
+		return p.once(d, func() error { return p.refusedStatuses(d) })
+	case "replay_buffer":
+		return p.once(d, func() error { return p.replayBuffer(d) })
 	case "disabled":
 		return flag(&i.Disabled)
 	}
@@ -269,6 +276,47 @@ func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
 		}
 		p.into.ConnectionConfig[name] = value
 	}
+	return nil
+}
+
+// refusedStatuses parses `refused_statuses off|<status>...`.
+func (p *integrationParser) refusedStatuses(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	p.into.RefusedStatuses = []int{}
+	if len(args) == 1 && args[0] == "off" {
+		return nil
+	}
+	for _, arg := range args {
+		status, err := strconv.Atoi(arg)
+		if err != nil {
+			return d.Errf("refused_statuses: %q is no status; allowed are statuses such as 401, or off", arg)
+		}
+		p.into.RefusedStatuses = append(p.into.RefusedStatuses, status)
+	}
+	if err := checkRefused(p.into.RefusedStatuses); err != nil {
+		return d.Errf("refused_statuses: %v", err)
+	}
+	return nil
+}
+
+// replayBuffer parses a size such as 64KiB.
+func (p *integrationParser) replayBuffer(d *caddyfile.Dispenser) error {
+	var text string
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil {
+		return d.Errf("replay_buffer: %q is no size such as 64KiB or 0", text)
+	}
+	n := int64(min(size, math.MaxInt64)) //nolint:gosec // bounded in this line
+	if err := checkReplayBuffer(n); err != nil {
+		return d.Errf("replay_buffer: %v", err)
+	}
+	p.into.ReplayBuffer = &n
 	return nil
 }
 

@@ -25,11 +25,14 @@ type exchange struct {
 	owner *Transport
 
 	inj    *inject.Injection
+	ren    *rendered // inj, and the key it was made of
 	plan   *plan
 	origin string // the web page that may read the answer, or empty
 
 	forwardCredentials bool
 	forwardedHeaders   bool
+
+	rotation rotation
 
 	writer responseWriter
 	body   responseBody
@@ -97,6 +100,10 @@ func (b *responseBody) Close() error {
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	ex *exchange
+
+	// relayed tells that an interim answer went out; muted, that none may any
+	// more: those of a refused attempt are not relayed twice.
+	relayed, muted bool
 }
 
 // WriteHeader cleans the header of interim answers, and gives the final one the
@@ -105,6 +112,10 @@ type responseWriter struct {
 func (w *responseWriter) WriteHeader(status int) {
 	h := w.Header()
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if w.muted {
+			return
+		}
+		w.relayed = true
 		w.ex.clean(h)
 		w.ResponseWriter.WriteHeader(status)
 		return

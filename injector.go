@@ -130,7 +130,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := t.base.RoundTrip(out)
+	res, err := ex.roundTrip(t.base, r, out)
 	if err != nil {
 		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
 		if ex.inj.In(err.Error()) {

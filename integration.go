@@ -59,6 +59,15 @@ type Integration struct {
 	// the client did not ask itself. Default: false.
 	ResponseCompression bool `json:"response_compression,omitempty"`
 
+	// The statuses by which the upstream refuses a key. The key is then read
+	// again and, where the request can be, sent once more. An empty list turns
+	// this off. Default: `[401]`.
+	RefusedStatuses []int `json:"refused_statuses,omitzero"`
+
+	// The largest request body, in bytes, that is kept in memory while it is
+	// sent, to be sent again with another key. Default: 65536.
+	ReplayBuffer *int64 `json:"replay_buffer,omitempty"`
+
 	// Refuse every request with 403 `disabled`. Default: false.
 	Disabled bool `json:"disabled,omitempty"`
 
@@ -155,6 +164,14 @@ func (i *Integration) compile() (*plan, error) {
 	if p.template, err = inject.ParseTemplate(template); err != nil {
 		return nil, &fieldError{"value_template", err}
 	}
+	if err := checkRefused(i.RefusedStatuses); err != nil {
+		return nil, &fieldError{"refused_statuses", err}
+	}
+	if i.ReplayBuffer != nil {
+		if err := checkReplayBuffer(*i.ReplayBuffer); err != nil {
+			return nil, &fieldError{"replay_buffer", err}
+		}
+	}
 	if i.Key == nil {
 		return nil, wrong("key", "is required: the path of the document that holds the key, and its field")
 	}
@@ -246,7 +263,8 @@ func (i *Integration) ownFields() []string {
 		"display_name": i.DisplayName != "", "base_url": i.BaseURL != "", "key_placement": i.KeyPlacement != "",
 		"key_name": i.KeyName != "", "value_template": i.ValueTemplate != "", "key_label": i.KeyLabel != "",
 		"key": i.Key != nil, "forward_credentials": i.ForwardCredentials, "forwarded_headers": i.ForwardedHeaders,
-		"insecure_http": i.InsecureHTTP, "response_compression": i.ResponseCompression, "disabled": i.Disabled,
+		"insecure_http": i.InsecureHTTP, "response_compression": i.ResponseCompression,
+		"refused_statuses": i.RefusedStatuses != nil, "replay_buffer": i.ReplayBuffer != nil, "disabled": i.Disabled,
 		"transport": i.TransportRaw != nil,
 	}
 	return sortedTrue(set)

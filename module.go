@@ -6,11 +6,9 @@ package apikeyinject
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -21,7 +19,6 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 func init() {
@@ -71,7 +68,10 @@ type Handler struct {
 	connection  connectionSource
 	stripPrefix string
 	config      map[string]string
-	readHeaders []string // headers that caller and connection read
+
+	refused      []int    // statuses that refuse a key; none: off
+	replayBuffer int64    // bytes
+	readHeaders  []string // headers that caller and connection read
 
 	keys     *keyring.View
 	fixed    *keyring.Entry // without a connection
@@ -191,6 +191,13 @@ func (h *Handler) provisionRoute(ctx caddy.Context) (err error) {
 	if h.allow[1], err = h.Allow.expanded(repl); err != nil {
 		return err
 	}
+	h.refused, h.replayBuffer = defaultRefused, defaultReplayBuffer
+	if h.integration.RefusedStatuses != nil {
+		h.refused = h.integration.RefusedStatuses
+	}
+	if n := h.integration.ReplayBuffer; n != nil {
+		h.replayBuffer = *n
+	}
 	h.restricted = h.allow[0].restricts() || h.allow[1].restricts()
 	h.config = maps.Clone(h.integration.ConnectionConfig)
 	if h.config == nil {
@@ -219,34 +226,6 @@ func firstSet(a, b string) string {
 	return b
 }
 
-// warn says once, at load, what an operator may not have meant.
-func (h *Handler) warn(ctx caddy.Context) {
-	if h.allow[0] == nil && h.allow[1] == nil && !loopbackOnly(ctx) {
-		h.logger.Warn("no allow: whoever reaches this route uses its key",
-			zap.String("integration", h.label))
-	}
-	if h.plan.placement.InQuery() {
-		h.logger.Warn("keys in a query can show in upstream, proxy and CDN logs; prefer a header",
-			zap.String("integration", h.label))
-	}
-}
-
-// loopbackOnly tells whether the server this handler is for listens on
-// loopback addresses and sockets only.
-func loopbackOnly(ctx caddy.Context) bool {
-	srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return false
-	}
-	for _, listen := range srv.Listen {
-		addr, err := caddy.ParseNetworkAddress(listen)
-		if err != nil || !addr.IsUnixNetwork() && !isLoopbackHost(addr.Host) {
-			return false
-		}
-	}
-	return len(srv.Listen) > 0
-}
-
 // ServeHTTP puts the key on the request and proxies it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -259,12 +238,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if fail != nil {
 		return fail.end(w, r)
 	}
-	ren, fail := h.resolve(r, repl)
+	ren, entry, fail := h.resolve(r, repl)
 	if fail != nil {
 		return fail.end(w, r)
 	}
 	ex := &exchange{
-		Context: r.Context(), owner: h.transport, inj: ren.inj, plan: h.plan, origin: origin,
+		Context: r.Context(), owner: h.transport, inj: ren.inj, ren: ren, plan: h.plan, origin: origin,
+		rotation:           rotation{handler: h, entry: entry},
 		forwardCredentials: h.integration.ForwardCredentials, forwardedHeaders: h.integration.ForwardedHeaders,
 	}
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
@@ -278,6 +258,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	header := out.Header
 	err = h.proxy.ServeHTTP(&ex.writer, out, next)
 	endHeader(header)
+	if ex.rotation.replayed {
+		repl.Set("http.apikey_inject.key_version", ex.ren.version)
+	}
 	if err == nil {
 		return nil
 	}
@@ -285,117 +268,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return f.end(w, r)
 	}
 	return err
-}
-
-// admit decides, before any key is read, whether the request goes on. done
-// tells that it is answered already.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
-	if tracesOrConnects(r.Method) && !(r.Method == http.MethodConnect && isExtendedConnect(r)) {
-		return "", false, failMethod
-	}
-	if crossSite(r) {
-		allowed, ok := allowedOrigin(r, h.integration.AllowOrigin, h.AllowOrigin)
-		if !ok {
-			return "", false, failCrossSite
-		}
-		if isPreflight(r) {
-			answerPreflight(w, r, allowed)
-			return "", true, nil
-		}
-		origin = allowed
-	}
-	if h.integration.Disabled {
-		return "", false, failDisabled
-	}
-	if h.restricted {
-		user := h.user(repl)
-		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
-			return "", false, failForbidden
-		}
-	}
-	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
-		return "", false, failPath
-	}
-	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && !samePath(sent.URL, r.URL) {
-		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
-			return "", false, failPath
-		}
-	}
-	return origin, false, nil
-}
-
-// samePath tells whether nothing rewrote the path that the client sent.
-func samePath(sent, now *url.URL) bool {
-	return sent == nil || sent.Path == now.Path && sent.RawPath == now.RawPath
-}
-
-// user returns who calls, as Caddy's authentication or the operator's
-// placeholder says it, or nothing.
-func (h *Handler) user(repl *caddy.Replacer) string {
-	if h.caller != "" {
-		// An empty part makes the whole empty: "svc-" is nobody.
-		user, err := repl.ReplaceOrErr(h.caller, true, true)
-		if err != nil {
-			return ""
-		}
-		return user
-	}
-	user, _ := repl.GetString("http.auth.user.id")
-	return user
-}
-
-// isExtendedConnect tells whether this CONNECT asks for a WebSocket over
-// HTTP/2 or HTTP/3, which reverse_proxy turns into an upgrade.
-func isExtendedConnect(r *http.Request) bool {
-	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" ||
-		r.ProtoMajor == 3 && r.Proto == "websocket"
-}
-
-// resolve gets the key from the keyring and renders it.
-func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *failure) {
-	entry := h.fixed
-	if entry == nil {
-		id, ok := h.connection.id(r, repl)
-		if !ok {
-			return nil, failConnection
-		}
-		repl.Set("http.apikey_inject.connection", id)
-		entry = h.keys.Entry(h.integration.Key.address(id))
-	}
-	key, err := entry.Key(r.Context(), h.integration.Key.Field)
-	if err != nil {
-		return nil, h.keyFailure(err)
-	}
-	if last := h.rendered.Load(); h.fixed != nil && last != nil && last.key == key {
-		return last, nil
-	}
-	inj, err := inject.Place(h.plan.placement, h.plan.template, key.Value, h.config)
-	if err != nil {
-		h.logger.Error("rendering the key", zap.String("integration", h.label), zap.Error(err))
-		return nil, failInvalid
-	}
-	ren := &rendered{key: key, inj: inj, version: key.Version}
-	if h.fixed != nil {
-		h.rendered.Store(ren)
-	}
-	return ren, nil
-}
-
-// keyFailure says what the keyring's error means to the caller.
-func (h *Handler) keyFailure(err error) *failure {
-	var invalid *store.InvalidError
-	var away *keyring.UnavailableError
-	switch {
-	case errors.Is(err, store.ErrNotFound) && h.fixed == nil:
-		return failUnknown
-	case errors.Is(err, store.ErrNotFound):
-		return failNotFound
-	case errors.As(err, &invalid):
-		return failInvalid
-	case errors.As(err, &away):
-		return failUnavailable(away.RetryAfter)
-	}
-	return failUnavailable(0)
 }
 
 // Interface guards

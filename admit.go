@@ -1,0 +1,107 @@
+package apikeyinject
+
+// This file holds what is decided about a request before any key is read, and
+// what an operator is told at load about who gets in.
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+// admit decides, before any key is read, whether the request goes on. done
+// tells that it is answered already.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
+	if tracesOrConnects(r.Method) && !(r.Method == http.MethodConnect && isExtendedConnect(r)) {
+		return "", false, failMethod
+	}
+	if crossSite(r) {
+		allowed, ok := allowedOrigin(r, h.integration.AllowOrigin, h.AllowOrigin)
+		if !ok {
+			return "", false, failCrossSite
+		}
+		if isPreflight(r) {
+			answerPreflight(w, r, allowed)
+			return "", true, nil
+		}
+		origin = allowed
+	}
+	if h.integration.Disabled {
+		return "", false, failDisabled
+	}
+	if h.restricted {
+		user := h.user(repl)
+		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
+			return "", false, failForbidden
+		}
+	}
+	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
+		return "", false, failPath
+	}
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && !samePath(sent.URL, r.URL) {
+		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
+			return "", false, failPath
+		}
+	}
+	return origin, false, nil
+}
+
+// samePath tells whether nothing rewrote the path that the client sent.
+func samePath(sent, now *url.URL) bool {
+	return sent == nil || sent.Path == now.Path && sent.RawPath == now.RawPath
+}
+
+// user returns who calls, as Caddy's authentication or the operator's
+// placeholder says it, or nothing.
+func (h *Handler) user(repl *caddy.Replacer) string {
+	if h.caller != "" {
+		// An empty part makes the whole empty: "svc-" is nobody.
+		user, err := repl.ReplaceOrErr(h.caller, true, true)
+		if err != nil {
+			return ""
+		}
+		return user
+	}
+	user, _ := repl.GetString("http.auth.user.id")
+	return user
+}
+
+// isExtendedConnect tells whether this CONNECT asks for a WebSocket over
+// HTTP/2 or HTTP/3, which reverse_proxy turns into an upgrade.
+func isExtendedConnect(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" ||
+		r.ProtoMajor == 3 && r.Proto == "websocket"
+}
+
+// warn says once, at load, what an operator may not have meant.
+func (h *Handler) warn(ctx caddy.Context) {
+	if h.allow[0] == nil && h.allow[1] == nil && !loopbackOnly(ctx) {
+		h.logger.Warn("no allow: whoever reaches this route uses its key",
+			zap.String("integration", h.label))
+	}
+	if h.plan.placement.InQuery() {
+		h.logger.Warn("keys in a query can show in upstream, proxy and CDN logs; prefer a header",
+			zap.String("integration", h.label))
+	}
+}
+
+// loopbackOnly tells whether the server this handler is for listens on
+// loopback addresses and sockets only.
+func loopbackOnly(ctx caddy.Context) bool {
+	srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return false
+	}
+	for _, listen := range srv.Listen {
+		addr, err := caddy.ParseNetworkAddress(listen)
+		if err != nil || !addr.IsUnixNetwork() && !isLoopbackHost(addr.Host) {
+			return false
+		}
+	}
+	return len(srv.Listen) > 0
+}

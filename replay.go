@@ -1,0 +1,211 @@
+package apikeyinject
+
+// This file holds what happens when an upstream refuses a key: it is read
+// again, and the request sent once more where that is safe.
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+)
+
+const (
+	// defaultReplayBuffer is the largest request body that is kept for a
+	// replay, in bytes.
+	defaultReplayBuffer = 64 << 10
+
+	// maxReplayBuffer bounds what an operator may ask for: a body that large
+	// is held in memory for every request under way.
+	maxReplayBuffer = 16 << 20
+
+	// refusedWait bounds what an answer with a refused key waits for a newer
+	// key. A healthy store takes milliseconds.
+	refusedWait = 2 * time.Second
+
+	// drainLimit is how much of a refused answer is read so that its
+	// connection can be used again.
+	drainLimit = 64 << 10
+)
+
+// defaultRefused are the statuses by which an upstream refuses a key.
+var defaultRefused = []int{http.StatusUnauthorized}
+
+// checkRefused refuses statuses that do not say that nothing was done.
+func checkRefused(statuses []int) error {
+	for _, s := range statuses {
+		if s < 400 || s > 499 {
+			return fmt.Errorf("%d is no status by which a key is refused; 400 to 499 are allowed", s)
+		}
+	}
+	return nil
+}
+
+// checkReplayBuffer bounds the memory that requests may hold.
+func checkReplayBuffer(n int64) error {
+	if n < 0 || n > maxReplayBuffer {
+		return fmt.Errorf("%d bytes is outside 0 to %d", n, maxReplayBuffer)
+	}
+	return nil
+}
+
+// rotation is how a request gets by when its key was replaced.
+type rotation struct {
+	handler  *Handler
+	entry    *keyring.Entry
+	replayed bool
+}
+
+// roundTrip sends out, a placed copy of r, and answers a refusal of its key: a
+// newer key, or in a rotation the former one, is tried once.
+func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*http.Response, error) {
+	if len(ex.rotation.handler.refused) == 0 {
+		return base.RoundTrip(out)
+	}
+	body := ex.keep(r, out)
+	res, err := base.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(ex.rotation.handler.refused, res.StatusCode) {
+		ex.rotation.entry.Accepted(ex.ren.key)
+		return res, nil
+	}
+	newest := ex.ren.key
+	other, isNewer := ex.otherKey(r.Context())
+	if other == nil {
+		ex.rotation.entry.Rejected(newest)
+		return res, nil
+	}
+	again := ex.replay(base, r, res, body, other)
+	if again == nil { // cannot be sent again; the next request has the newer key
+		return res, nil
+	}
+	return ex.judge(again, newest, other, isNewer)
+}
+
+// judge tells the keyring what the upstream thinks of the key that was tried
+// last.
+func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer bool) (*http.Response, error) {
+	if again.err != nil {
+		return nil, again.err
+	}
+	refused := slices.Contains(ex.rotation.handler.refused, again.res.StatusCode)
+	switch {
+	case refused && isNewer:
+		ex.rotation.entry.Rejected(other)
+	case refused:
+		ex.rotation.entry.Rejected(newest)
+	default:
+		ex.rotation.entry.Accepted(other)
+	}
+	return again.res, nil
+}
+
+// otherKey returns a newer key than the one that was refused, or the former one
+// while a rotation lasts, or nil.
+func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
+	ctx, cancel := context.WithTimeout(ctx, refusedWait)
+	defer cancel()
+	if key, ok := ex.rotation.entry.Refused(ctx, ex.rotation.handler.integration.Key.Field, ex.ren.key); ok {
+		return key, true
+	}
+	if key, ok := ex.rotation.entry.Previous(ex.rotation.handler.integration.Key.Field); ok && key != ex.ren.key {
+		return key, false
+	}
+	return nil, false
+}
+
+// answer is what came of a second try.
+type answer struct {
+	res *http.Response
+	err error
+}
+
+// replay sends the request once more with another key. Nil says that it cannot
+// be: its body is not kept, or the key cannot be rendered. A refusal says that
+// nothing was done, so the method does not matter.
+func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody, key *keyring.Key) *answer {
+	if isUpgrade(r) || body == nil && hasBody(r) {
+		return nil
+	}
+	var sent []byte
+	if body != nil {
+		var ok bool
+		if sent, ok = body.wait(r.Context()); !ok {
+			return nil
+		}
+	}
+	ren, err := ex.rotation.handler.render(key)
+	if err != nil {
+		return nil
+	}
+	_, _ = io.CopyN(io.Discard, res.Body, drainLimit)
+	_ = res.Body.Close()
+	ex.ren, ex.inj, ex.rotation.replayed = ren, ren.inj, true
+	ex.writer.muted = ex.writer.relayed // one set of interim answers is enough
+	out, err := ex.place(r)
+	if err != nil {
+		return &answer{err: err}
+	}
+	if body != nil {
+		out.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	again, err := base.RoundTrip(out)
+	return &answer{again, err}
+}
+
+func isUpgrade(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }
+
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// keep makes out's body one that can be sent again: of known length, up to the
+// limit. It returns nil for every other.
+func (ex *exchange) keep(r, out *http.Request) *keptBody {
+	if !hasBody(r) || r.ContentLength < 0 || r.ContentLength > ex.rotation.handler.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
+		return nil
+	}
+	b := &keptBody{ReadCloser: r.Body, want: r.ContentLength, complete: make(chan struct{})}
+	out.Body = b
+	return b
+}
+
+// keptBody remembers a body of known length while it is sent, without delay.
+type keptBody struct {
+	io.ReadCloser
+	want     int64
+	buf      []byte // not written any more once complete is closed
+	complete chan struct{}
+}
+
+// Read reads from the source and remembers.
+func (b *keptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 && int64(len(b.buf)) < b.want {
+		b.buf = append(b.buf, p[:n]...)
+		if int64(len(b.buf)) >= b.want {
+			close(b.complete)
+		}
+	}
+	return n, err
+}
+
+// wait returns the whole body. An upstream may refuse before it was sent to the
+// end; the transport goes on sending until the answer is closed.
+func (b *keptBody) wait(ctx context.Context) ([]byte, bool) {
+	ctx, cancel := context.WithTimeout(ctx, refusedWait)
+	defer cancel()
+	select {
+	case <-b.complete:
+		return b.buf, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
