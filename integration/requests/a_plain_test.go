@@ -18,6 +18,7 @@ func TestA1A2A5OneHeaderAndAllOthersAsTheyCame(t *testing.T) {
 	u := harness.NewUpstream(t, nil)
 	templated := r.site(route("", u.URL(), "name Authorization", `template "Api-Key ${apiKey}"`))
 	odd := r.site(route("", u.URL(), "name x-API-key"))
+	folded := r.site(route("", u.URL(), "name x_api_key"))
 	cookies := r.site(route("", u.URL(), inHeader, "forward_credentials"))
 	r.start()
 
@@ -42,6 +43,13 @@ func TestA1A2A5OneHeaderAndAllOthersAsTheyCame(t *testing.T) {
 			}
 		})
 	}
+	t.Run("A2 so does what servers fold into the same name", func(t *testing.T) {
+		u.Forget()
+		harness.Exchange(t, folded, nil, get(folded, "/", "X-Api-Key: mine", "x-api-key: mine"))
+		if got := u.Only().Names(); !slices.Equal(got, []string{"Host", "X_api_key"}) {
+			t.Errorf("received %q", got)
+		}
+	})
 	t.Run("A5 nothing is lost, doubled, reordered, or added", func(t *testing.T) {
 		u.Forget()
 		sent := []string{

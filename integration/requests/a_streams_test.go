@@ -4,6 +4,7 @@ package requests
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -40,7 +41,13 @@ func TestA8EventsPassAsTheyAreWritten(t *testing.T) {
 				}
 			}
 			go send("data: one\n\n")
-			resp, err := c.client.Get("https://" + c.addr + "/events")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+c.addr+"/events", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := c.client.Do(req)
 			if err != nil {
 				t.Fatal(err)
 			}
