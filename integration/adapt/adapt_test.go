@@ -43,11 +43,9 @@ func environment(t testing.TB) {
 	for name, value := range map[string]string{
 		"CANARY": canary, "VAULT_TOKEN": "t", "VAULT_ADDR": "http://127.0.0.1:1", "ROLE_ID": "r", "SECRET_ID": "s",
 		"MOUNT": "kv-of-env", "TLS_CERTIFICATE": cert.CertFile, "TLS_KEY": cert.KeyFile,
-		"HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home,
+		"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home,
 	} {
-		if err := os.Setenv(name, value); err != nil {
-			t.Fatal(err)
-		}
+		t.Setenv(name, value)
 	}
 }
 
