@@ -38,8 +38,14 @@ func TestB5NoPathLeavesTheBase(t *testing.T) {
 		{name: "in the query", addr: r.site(route("", u.URL()+"/v1", "placement query", "name k"))},
 	}
 	climber := r.site(route("/r/*", u.URL()+"/v1", inHeader, "rewrite {http.request.header.To}"))
+	keyless := r.site("\trewrite * {http.request.header.To}\n" + route("", u.URL()+"/v1", inHeader, "key absent"))
 	r.start()
 
+	t.Run("a rewrite before us, looked at before any key", func(t *testing.T) {
+		u.Forget()
+		answer := harness.Exchange(t, keyless, nil, get(keyless, "/x", "To: /a/../../admin"))
+		wantRefusal(t, answer, u.Hits(), http.StatusBadRequest, "bad_path")
+	})
 	for _, s := range sites {
 		for _, path := range climbing {
 			t.Run(s.name+" "+path, func(t *testing.T) {
