@@ -45,7 +45,7 @@ func TestAdaptAndValidateReachNothing(t *testing.T) {
 	env := harness.Env("VAULT_ADDR="+proxy.Addr, "VAULT_TOKEN="+vault.Token, "ROLE_ID=role")
 	stores := map[string]string{
 		"token of the environment": "",
-		"wrapped approle":          "{\n\tapikey_inject {\n\t\tstore vault {\n\t\t\tauth approle {\n\t\t\t\trole_id {env.ROLE_ID}\n\t\t\t\tsecret_id_file wrapped\n\t\t\t\twrapped\n\t\t\t}\n\t\t}\n\t}\n}\n",
+		"wrapped approle":          "{\n\tapikey_inject {\n\t\tstore vault {\n\t\t\tauth approle {\n\t\t\t\trole_id {env.ROLE_ID}\n\t\t\t\tsecret_id_file token\n\t\t\t\twrapped\n\t\t\t}\n\t\t}\n\t}\n}\n",
 		"local":                    "{\n\tapikey_inject {\n\t\tstore local\n\t}\n}\n",
 		"local with a file":        "{\n\tapikey_inject {\n\t\tstore local\n\t\tcatalog sqlite keys.db\n\t}\n}\n",
 	}
