@@ -51,6 +51,7 @@ func TestAnswersAreClassed(t *testing.T) {
 		body   string
 		want   error
 	}{
+		"two dots, not in KV v2":   {400, json, `{"errors":["1 error occurred:\n\t* read failed: relative paths not supported\n\n"]}`, store.ErrNotFound},
 		"missing path":             {404, json, `{"errors":[]}`, store.ErrNotFound},
 		"soft deleted":             {404, json, `{"data":{"data":null,"metadata":{"version":2,"deletion_time":"2026-01-01T00:00:00Z","destroyed":false}}}`, store.ErrNotFound},
 		"destroyed":                {404, json, `{"data":{"data":null,"metadata":{"version":2,"deletion_time":"","destroyed":true}}}`, store.ErrNotFound},

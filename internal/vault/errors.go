@@ -97,6 +97,10 @@ func failure(q call, a *answer) error {
 		return notFound(q, a)
 	case a.status == http.StatusMethodNotAllowed && a.json:
 		return fmt.Errorf("%s: answered %s: %w", q.describe(), a.described(), store.ErrMisconfigured)
+	case a.status == http.StatusBadRequest && a.json && a.says("relative paths not supported"):
+		// Engines other than KV version 2 hold no path with two dots anywhere. It
+		// is no outage: a caller with such an id would take the store from all.
+		return fmt.Errorf("%s: %w", q.describe(), store.ErrNotFound)
 	case a.status == http.StatusBadRequest && a.says("check-and-set parameter did not match"):
 		return fmt.Errorf("%s: %w", q.describe(), store.ErrConflict)
 	}
