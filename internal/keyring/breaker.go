@@ -39,6 +39,7 @@ type breaker struct {
 	only    *slot // whose failures they all are; nil: of several
 	doubt   bool  // one document fails, others are held: Healthy decides
 	told    bool  // a failure was told and the return not yet
+	muted   bool  // a pause was told, and the store has answered nothing since
 	wait    time.Duration
 	next    int64 // probe, when open or in doubt
 	probing bool
@@ -70,7 +71,7 @@ func (b *breaker) good(now int64) (up bool) {
 	b.answer.Store(now)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fails, b.only, b.doubt, b.wait = 0, nil, false, probeFirst
+	b.fails, b.only, b.doubt, b.wait, b.muted = 0, nil, false, probeFirst, false
 	b.closeLocked()
 	up, b.told = b.told, false
 	return up
@@ -180,6 +181,15 @@ func (b *breaker) pause(now, until int64) (began bool) {
 			return was <= now
 		}
 	}
+}
+
+// mute reports whether a pause is to be told: the first one since an answer.
+func (b *breaker) mute() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.muted
+	b.muted = true
+	return !was
 }
 
 // away is the error of a request that would have to read a store that cannot be

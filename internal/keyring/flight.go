@@ -217,7 +217,9 @@ func (r *Ring) report(s *slot, err error, class string) {
 		after := min(max(throttled.After, throttleMin), throttleMax)
 		if r.breaker.pause(now, now+int64(after)) {
 			r.queue.slower()
-			r.views.tell(Event{Kind: StoreThrottled, Class: class, Err: err})
+			if r.breaker.mute() {
+				r.views.tell(Event{Kind: StoreThrottled, Class: class, Err: err})
+			}
 		}
 	case transport(class):
 		if r.breaker.bad(s, now, r.table.othersHeld(s)) {

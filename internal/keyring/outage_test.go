@@ -237,6 +237,24 @@ func TestThrottlingNeverOpensTheBreaker(t *testing.T) {
 	})
 }
 
+func TestThrottlingIsToldOnceUntilAnAnswer(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.docs[one] = doc(1, "k1")
+		v := r.view(Options{TTL: time.Second})
+		e := v.Pin(one)
+		r.want(e, "k1")
+		for i := 1; i <= 2; i++ {
+			r.set(func() { r.err = &store.ThrottledError{After: 2 * time.Second} })
+			r.pass(time.Minute)
+			if n := r.count(StoreThrottled); n != i {
+				t.Fatalf("told %d times, want %d", n, i)
+			}
+			r.set(func() { r.err = nil })
+			r.pass(10 * time.Second)
+		}
+	})
+}
+
 func TestAPanicIsAFailure(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		r.docs[one] = doc(1, "k1")

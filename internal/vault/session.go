@@ -74,6 +74,7 @@ type session struct {
 	mu      sync.Mutex
 	current *token
 	failed  error         // of the last login, while there is no token
+	resting bool          // before the next login, after one that Vault did not answer
 	changed chan struct{} // closed and replaced when current or failed changes
 	wanted  time.Time     // last time a request found no token
 	gen     uint64
@@ -106,10 +107,18 @@ func (s *session) run(ctx context.Context) {
 		}
 		wait = max(backoffMin, 2*wait)
 		wait = min(wait, s.cap())
+		s.rest(true)
 		if !s.sleep(ctx, wait/2+rand.N(wait/2+1)) { //nolint:gosec // jitter
 			wait = 0 // Vault has shown itself well
 		}
+		s.rest(false)
 	}
+}
+
+func (s *session) rest(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resting = on
 }
 
 // cap is how long to wait at most before the next login.
@@ -168,9 +177,19 @@ func (s *session) wakeLocked() {
 	s.changed = make(chan struct{})
 }
 
-// retry makes a waiting login happen now. A refused one waits on, unless its
-// credentials have changed.
+// retry makes a waiting login happen now, and those who come for a token wait
+// for it: whoever found Vault well again would otherwise still meet the error of
+// its absence. A refused login waits on, unless its credentials have changed.
 func (s *session) retry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retryLocked()
+}
+
+func (s *session) retryLocked() {
+	if s.resting {
+		s.failed = nil
+	}
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -185,7 +204,7 @@ func (s *session) kill(t *token) {
 	if s.current == t {
 		s.current = nil
 		if s.failed != nil { // an early login failed already: try it again now
-			s.retry()
+			s.retryLocked()
 		}
 	}
 	t.die.Do(func() { close(t.dead) })

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy passes requests to a server and notes each one.
@@ -18,10 +19,13 @@ type Proxy struct {
 	// Addr is the proxy's URL.
 	Addr string
 
-	mu    sync.Mutex
-	seen  []string
-	fault http.Handler
-	srv   *httptest.Server
+	mu       sync.Mutex
+	seen     []string
+	statuses map[int]int
+	slow     string
+	delay    time.Duration
+	fault    http.Handler
+	srv      *httptest.Server
 }
 
 // CountingProxy starts a proxy before s and returns its URL and a function that
@@ -39,17 +43,32 @@ func (s *Server) Proxy(t testing.TB) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{}
+	p := &Proxy{statuses: make(map[int]int)}
 	rp := &httputil.ReverseProxy{
 		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }, // a dead server is a cut connection
 		Transport:    &http.Transport{},
+		ModifyResponse: func(r *http.Response) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.statuses[r.StatusCode]++
+			return nil
+		},
 	}
 	p.srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		line := r.Method + " " + r.URL.Path
 		p.mu.Lock()
-		p.seen = append(p.seen, r.Method+" "+r.URL.Path)
-		fault := p.fault
+		p.seen = append(p.seen, line)
+		fault, wait := p.fault, time.Duration(0)
+		if strings.Contains(line, p.slow) {
+			wait = p.delay
+		}
 		p.mu.Unlock()
+		select {
+		case <-time.After(wait):
+		case <-r.Context().Done():
+			return
+		}
 		if fault != nil {
 			fault.ServeHTTP(w, r)
 			return
@@ -83,6 +102,20 @@ func (p *Proxy) Seen() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.seen...)
+}
+
+// Answered tells how many answers of the server had that status.
+func (p *Proxy) Answered(status int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.statuses[status]
+}
+
+// Delay holds back requests whose "METHOD /path" contains part; 0 ends that.
+func (p *Proxy) Delay(part string, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow, p.delay = part, d
 }
 
 // Fault lets h answer instead of the server; nil ends that.

@@ -1,0 +1,159 @@
+// A Vault that is away for long, seen through the keyring: time is the test's,
+// the connections are pipes.
+
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+)
+
+// pipes is a listener in memory.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.done); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// remote is a Vault with one key and an AppRole, or one that is away.
+type remote struct {
+	pipes  *pipes
+	away   atomic.Bool
+	took   time.Duration // of a login
+	logins atomic.Int32
+	srv    *http.Server
+}
+
+func (v *remote) dial(context.Context, string, string) (net.Conn, error) {
+	if v.away.Load() {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	here, there := net.Pipe()
+	select {
+	case v.pipes.conns <- there:
+		return here, nil
+	case <-v.pipes.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (v *remote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	say := func(s string) { _, _ = fmt.Fprint(w, s) }
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/login"):
+		v.logins.Add(1)
+		time.Sleep(v.took)
+		say(`{"auth":{"client_token":"t","lease_duration":3600,"renewable":true}}`)
+	case r.URL.Path == "/v1/sys/health":
+		say(`{"initialized":true,"sealed":false,"version":"1.21.0"}`)
+	case strings.HasPrefix(r.URL.Path, "/v1/sys/internal/ui/mounts/"):
+		say(`{"data":{"type":"kv","options":{"version":"2"},"path":"secret/"}}`)
+	default:
+		say(`{"data":{"data":{"apiKey":"k"},"metadata":{"version":1,"created_time":"2026-01-02T03:04:05.6Z"}}}`)
+	}
+}
+
+// meet runs f with a keyring over a client of v, in a bubble of fake time.
+func meet(t *testing.T, v *remote, f func(t *testing.T, r *keyring.Ring)) {
+	synctest.Test(t, func(t *testing.T) {
+		v.pipes = &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		v.srv = &http.Server{Handler: v, ReadHeaderTimeout: time.Minute}
+		go func() { _ = v.srv.Serve(v.pipes) }()
+		c, err := New(Config{
+			Addresses: []string{"http://vault.example"},
+			Auth:      Auth{Method: MethodAppRole, RoleID: secret.New("r"), SecretID: secret.New("s")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range *c.wires.Load() {
+			w.base.DialContext = v.dial
+		}
+		r := keyring.New(c, keyring.RingOptions{})
+		f(t, r)
+		_ = r.Close(context.Background())
+		_ = v.srv.Close()
+	})
+}
+
+func TestKeysAreServedWithinFiveSecondsOfVaultsReturn(t *testing.T) {
+	for _, away := range []time.Duration{time.Second, 7 * time.Second, time.Minute, 10 * time.Minute, time.Hour} {
+		for name, c := range map[string]struct {
+			pinned bool
+			took   time.Duration
+			every  time.Duration // between requests
+		}{
+			"pinned, asked for at times":        {true, 0, 500 * time.Millisecond},
+			"pinned, a slow login":              {true, 600 * time.Millisecond, 500 * time.Millisecond},
+			"pinned, nobody asks while away":    {true, 50 * time.Millisecond, 0},
+			"a customer's, asked for":           {false, 0, 500 * time.Millisecond},
+			"a customer's, a slow login":        {false, 600 * time.Millisecond, 500 * time.Millisecond},
+			"a customer's, nobody asks so long": {false, 50 * time.Millisecond, 0},
+		} {
+			t.Run(fmt.Sprint(name, " ", away), func(t *testing.T) {
+				v := &remote{took: c.took}
+				v.away.Store(true)
+				meet(t, v, func(t *testing.T, r *keyring.Ring) {
+					view := r.View(keyring.Options{})
+					a := store.Address{Path: "a"}
+					e := view.Entry(a)
+					if c.pinned {
+						e = view.Pin(a)
+					}
+					view.Start()
+					every := c.every
+					if every == 0 {
+						every = away
+					} else if away >= time.Hour {
+						every = time.Minute
+					}
+					for end := time.Now().Add(away); time.Now().Before(end); time.Sleep(every) {
+						ctx, cancel := context.WithTimeout(t.Context(), every)
+						if _, err := e.Key(ctx, ""); err == nil {
+							t.Fatal("a key out of nowhere")
+						}
+						cancel()
+					}
+					v.away.Store(false)
+					back := time.Now()
+					for {
+						if _, err := e.Key(t.Context(), ""); err == nil {
+							break
+						}
+						time.Sleep(50 * time.Millisecond)
+					}
+					if d := time.Since(back); d > 5*time.Second {
+						t.Errorf("served %s after Vault's return", d)
+					}
+					if n := v.logins.Load(); n != 1 {
+						t.Errorf("%d logins", n)
+					}
+				})
+			})
+		}
+	}
+}
