@@ -135,13 +135,16 @@ func TestBadValueAfterAGoodOne(t *testing.T) {
 	})
 }
 
+// logWait is for a line that is written at once, or when a ttl of 1 s is over.
+const logWait = 6 * time.Second
+
 // waitSince waits for a line of Caddy's log, not there at mark, that holds all
 // parts: a log comes through a pipe, and a new value once a second.
 func waitSince(t *testing.T, caddy *harness.Caddy, mark int, parts ...string) string {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.NewTimer(wait)
+	timeout := time.NewTimer(logWait)
 	defer timeout.Stop()
 	for {
 		for line := range strings.Lines(caddy.Log.Since(mark)) {
