@@ -19,7 +19,7 @@ import (
 // somebody might. C is the secret, LEAK an environment variable that holds it.
 func TestLeaksOfRefusedConfigurations(t *testing.T) {
 	c := newCanary("the secret")
-	c.value = c.cores[0] + "+%" + c.cores[1] // one word of a Caddyfile, and part of a URL
+	c.value = c.cores[0] + "+" + c.cores[1] // one word of a Caddyfile, and part of a URL
 	variable := "LEAK=" + c.value
 	inApp := func(store string) string {
 		return `{"apps": {"apikey_inject": {"stores": {"v": {"store": "vault", ` + store + `}}}}}`
@@ -33,12 +33,12 @@ func TestLeaksOfRefusedConfigurations(t *testing.T) {
 	for name, config := range map[string]string{
 		"token":                     inBlock("auth token C"),
 		"token, filled in":          inBlock("auth token {$LEAK}"),
-		"token of two words":        inBlock("auth token C C"),
+		"token of two words":        inBlock("auth token C and"),
 		"token beside placeholder":  inBlock("auth token {env.X}C"),
 		"token file's content":      inBlock("auth token C {\n}"),
 		"secret_id":                 inBlock("auth approle {\nrole_id x\nsecret_id C\n}"),
 		"secret_id, filled in":      inBlock("auth approle {\nrole_id x\nsecret_id {$LEAK}\n}"),
-		"secret_id of two words":    inBlock("auth approle {\nrole_id x\nsecret_id C C\n}"),
+		"secret_id of two words":    inBlock("auth approle {\nrole_id x\nsecret_id C and\n}"),
 		"password":                  inBlock("auth userpass {\nusername x\npassword C\n}"),
 		"userinfo of the address":   "{\napikey_inject {\nstore vault {\naddress http://user:C@127.0.0.1:9\nauth token {env.X}\n}\n}\n}\n",
 		"keyset":                    "{\napikey_inject {\nstore local {\nkeyset C\n}\n}\n}\n",
@@ -49,7 +49,7 @@ func TestLeaksOfRefusedConfigurations(t *testing.T) {
 		"template in Caddy's":       inRoute(`template "${apiKey}{env.LEAK}{C}"`),
 		"template of several words": inRoute(`template Bearer C`),
 		"header_up":                 inRoute("header_up X-Api-Key C"),
-		"key":                       inRoute("key C C C"),
+		"key":                       inRoute("key C and C"),
 		"JSON token":                inApp(`"addresses": ["http://127.0.0.1:9"], "auth": {"method": "token", "token": "C"}`),
 		"JSON secret_id":            inApp(`"addresses": ["http://127.0.0.1:9"], "auth": {"method": "approle", "role_id": "x", "secret_id": "C"}`),
 		"JSON password":             inApp(`"addresses": ["http://127.0.0.1:9"], "auth": {"method": "userpass", "username": "x", "password": "C"}`),

@@ -72,6 +72,9 @@ func parseEndpoint(addr string) (endpoint, error) {
 		return endpoint{addr: addr, scheme: "http", host: "localhost", socket: socket}, nil
 	case "http", "https":
 	default:
+		if !strings.Contains(addr, "://") { // not repeated: it may be a token in the wrong variable
+			return endpoint{}, errors.New("must begin with http://, https:// or unix:///")
+		}
 		return endpoint{}, fmt.Errorf("%q must begin with http://, https:// or unix:///", addr)
 	}
 	if u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
