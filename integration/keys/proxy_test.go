@@ -49,11 +49,9 @@ func TestProxiesOfTheEnvironment(t *testing.T) {
 	ports["plain reverse_proxy"] = harness.Port(t)
 	config += harness.Site(ports["plain reverse_proxy"], "\treverse_proxy http://api.example:"+plainPort+" {\n\t\theader_up X-Api-Key K\n\t}")
 
-	env := []string{"VAULT_ADDR=" + vault.Addr, "VAULT_TOKEN=" + vault.Token}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
-		env = append(env, name+"="+proxy.URL())
-	}
-	harness.StartCaddy(t, config, harness.Env(env...))
+	to := "=" + proxy.URL()
+	harness.StartCaddy(t, config, harness.Env("VAULT_ADDR="+vault.Addr, "VAULT_TOKEN="+vault.Token,
+		"HTTP_PROXY"+to, "HTTPS_PROXY"+to, "ALL_PROXY"+to, "http_proxy"+to, "https_proxy"+to, "all_proxy"+to))
 
 	for _, c := range []struct {
 		name, route string
