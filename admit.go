@@ -17,7 +17,7 @@ import (
 // admit decides, before any key is read, whether the request goes on. done
 // tells that it is answered already.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
-	if tracesOrConnects(r.Method) && !(r.Method == http.MethodConnect && isExtendedConnect(r)) {
+	if tracesOrConnects(r.Method) && (r.Method != http.MethodConnect || !isExtendedConnect(r)) {
 		return "", false, failMethod
 	}
 	if crossSite(r) {
