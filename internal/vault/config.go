@@ -81,6 +81,10 @@ type Config struct {
 	// Default: VAULT_DISABLE_REDIRECTS.
 	DisableRedirects bool
 
+	// Observe is told of every call: what it was and what became of it, by the
+	// Op and Class constants. It must not block. May be nil.
+	Observe func(op, class string, took time.Duration)
+
 	// Log may be nil.
 	Log *zap.Logger
 }

@@ -53,10 +53,10 @@ func (a *answer) says(text string) bool {
 	return false
 }
 
-// send makes a call at the address that last worked and, where nothing can have
+// sendAnywhere makes a call at the address that last worked and, where nothing can have
 // been done there, at the next ones. An error means that there is no answer;
 // it wraps [store.ErrUnavailable].
-func (c *Client) send(ctx context.Context, q call) (*answer, error) {
+func (c *Client) sendAnywhere(ctx context.Context, q call) (*answer, error) {
 	if wait := c.pausedFor(); wait > 0 && !q.probe {
 		return nil, &store.ThrottledError{After: wait}
 	}
