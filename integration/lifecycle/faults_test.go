@@ -32,6 +32,7 @@ func answering(h http.HandlerFunc) fault {
 }
 
 func TestG2AndG10NoFaultOfVaultFailsARequest(t *testing.T) {
+	t.Parallel()
 	var stolen atomic.Int32
 	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Add(1) }))
 	t.Cleanup(thief.Close)

@@ -13,9 +13,6 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
 )
 
-// login is the request that a login with AppRole makes.
-const login = "PUT /v1/auth/approle/login"
-
 // readKeys is the policy of docs/keys.md, for the keys of these tests.
 const readKeys = `path "secret/data/pinned/*" { capabilities = ["read"] }
 path "secret/data/customers/*" { capabilities = ["read"] }`
