@@ -32,20 +32,20 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Repl
 		origin = allowed
 	}
 	if h.integration.Disabled {
-		return "", false, failDisabled
+		return origin, false, failDisabled
 	}
 	if h.restricted {
 		user := h.user(repl)
 		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
-			return "", false, failForbidden
+			return origin, false, failForbidden
 		}
 	}
 	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
-		return "", false, failPath
+		return origin, false, failPath
 	}
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && !samePath(sent.URL, r.URL) {
 		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
-			return "", false, failPath
+			return origin, false, failPath
 		}
 	}
 	return origin, false, nil

@@ -48,6 +48,7 @@ type App struct {
 
 	mu    sync.Mutex // guards what follows: handlers ask while provisioning
 	views map[string]*heldView
+	fixed map[string]*keyring.Entry // keys of routes, by label, for the gauges
 }
 
 // Catalog says where the embedded database lies.
@@ -118,14 +119,14 @@ func (a *App) UnmarshalJSON(data []byte) error {
 // Provision reads the configuration. It reaches out to nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
-	a.views = make(map[string]*heldView)
+	a.views, a.fixed = make(map[string]*heldView), make(map[string]*keyring.Entry)
 	if err := a.compile(); err != nil {
 		return err
 	}
 	if err := a.loadStores(ctx); err != nil {
 		return err
 	}
-	return nil
+	return a.registerMetrics(ctx)
 }
 
 // compile checks every integration, used or not.
@@ -261,6 +262,7 @@ const openBudget = time.Minute
 func (a *App) Start() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	quieten()
 	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
 	defer cancel()
 	for name, v := range a.views {

@@ -26,7 +26,7 @@ var (
 	}
 
 	// routeWords may differ between the routes to one integration.
-	routeWords = []string{"strip_prefix", "connection", "caller", "allow", "allow_origin", "connection_config"}
+	routeWords = []string{"strip_prefix", "connection", "caller", "allow", "allow_origin", "connection_config", "audit"}
 
 	// integrationWords are parsed by the integrationParser.
 	integrationWords = slices.DeleteFunc(slices.Concat(ownWords, routeWords), func(w string) bool {
@@ -153,6 +153,8 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 		return p.once(d, func() error { return p.refusedStatuses(d) })
 	case "replay_buffer":
 		return p.once(d, func() error { return p.replayBuffer(d) })
+	case "audit":
+		return p.once(d, func() error { return onOff(d, &i.Audit) })
 	case "disabled":
 		return flag(&i.Disabled)
 	}
@@ -279,11 +281,26 @@ func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// onOff parses `<word> on|off`.
+func onOff(d *caddyfile.Dispenser, into **bool) error {
+	word, at := d.Val(), here(d)
+	var text string
+	if !d.AllArgs(&text) {
+		return arity(at, word)
+	}
+	if text != "on" && text != "off" {
+		return d.Errf("%s: must be on or off", word)
+	}
+	on := text == "on"
+	*into = &on
+	return nil
+}
+
 // refusedStatuses parses `refused_statuses off|<status>...`.
 func (p *integrationParser) refusedStatuses(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.ArgErr()
+		return arity(p.at["refused_statuses"], "refused_statuses")
 	}
 	p.into.RefusedStatuses = []int{}
 	if len(args) == 1 && args[0] == "off" {
@@ -306,7 +323,7 @@ func (p *integrationParser) refusedStatuses(d *caddyfile.Dispenser) error {
 func (p *integrationParser) replayBuffer(d *caddyfile.Dispenser) error {
 	var text string
 	if !d.AllArgs(&text) {
-		return d.ArgErr()
+		return arity(p.at["replay_buffer"], "replay_buffer")
 	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil {

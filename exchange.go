@@ -101,6 +101,8 @@ type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	ex *exchange
 
+	status int // of the final answer; 0: none yet
+
 	// relayed tells that an interim answer went out; muted, that none may any
 	// more: those of a refused attempt are not relayed twice.
 	relayed, muted bool
@@ -119,6 +121,9 @@ func (w *responseWriter) WriteHeader(status int) {
 		w.ex.clean(h)
 		w.ResponseWriter.WriteHeader(status)
 		return
+	}
+	if w.status == 0 {
+		w.status = status
 	}
 	if via := h["Via"]; len(via) > 0 && strings.HasSuffix(via[0], " Caddy") {
 		if h["Via"] = via[1:]; len(via) == 1 {

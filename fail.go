@@ -81,7 +81,6 @@ func (f *failure) end(w http.ResponseWriter, r *http.Request) error {
 	}
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.apikey_inject.error", f.code)
-		repl.Set("http.apikey_inject.outcome", f.code)
 	}
 	if hasErrorRoute(r, f) {
 		return f.handlerError()

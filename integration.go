@@ -97,6 +97,11 @@ type Route struct {
 	// it, requests of other sites' pages are refused.
 	AllowOrigin []string `json:"allow_origin,omitempty"`
 
+	// Write a line for every request to the logger `apikey_inject.audit`: who,
+	// which integration and connection, which version of the key, where to,
+	// and what became of it. Default: false.
+	Audit *bool `json:"audit,omitempty"`
+
 	// Values for `${connectionConfig.NAME}`.
 	ConnectionConfig map[string]string `json:"connection_config,omitempty"`
 }

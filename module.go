@@ -73,12 +73,21 @@ type Handler struct {
 	replayBuffer int64    // bytes
 	readHeaders  []string // headers that caller and connection read
 
+	accessLogs bool // of the server
+	audit      bool
+	auditLog   *zap.Logger
+	counters   counters
+
 	keys     *keyring.View
 	fixed    *keyring.Entry // without a connection
 	rendered atomic.Pointer[rendered]
 
 	proxy     caddyhttp.MiddlewareHandler // a *reverseproxy.Handler
 	transport *Transport
+
+	// reuseHeaders tells that nobody but the proxy gets the request we make:
+	// its header map may then serve another.
+	reuseHeaders bool
 }
 
 // rendered is the injection of the key a fixed route used last.
@@ -116,12 +125,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.warn(ctx)
+	h.auditLog, h.counters = app.logger.Named("audit"), newCounters(h.label)
+	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		h.accessLogs = srv.Logs != nil
+	}
 
 	if h.keys, err = app.view(h.integration.Key.Store); err != nil {
 		return &fieldError{"key.store", err}
 	}
 	if h.connection.expr == "" {
 		h.fixed = h.keys.Pin(h.integration.Key.address(""))
+		app.watch(h.label, h.fixed)
 	}
 	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, h.integration, h.plan); err != nil {
 		return err
@@ -132,6 +146,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	proxy := mod.(*reverseproxy.Handler)
 	h.proxy, h.transport = proxy, proxy.Transport.(*Transport)
+	h.reuseHeaders = len(proxy.HandleResponse) == 0
 	return nil
 }
 
@@ -198,6 +213,11 @@ func (h *Handler) provisionRoute(ctx caddy.Context) (err error) {
 	if n := h.integration.ReplayBuffer; n != nil {
 		h.replayBuffer = *n
 	}
+	for _, on := range []*bool{h.integration.Audit, h.Audit} {
+		if on != nil {
+			h.audit = *on
+		}
+	}
 	h.restricted = h.allow[0].restricts() || h.allow[1].restricts()
 	h.config = maps.Clone(h.integration.ConnectionConfig)
 	if h.config == nil {
@@ -235,12 +255,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if done {
 		return nil
 	}
+	if origin != "" && fail != nil {
+		setCORS(w.Header(), origin) // the page may read why
+	}
 	if fail != nil {
-		return fail.end(w, r)
+		return h.refuse(w, r, repl, fail)
 	}
 	ren, entry, fail := h.resolve(r, repl)
 	if fail != nil {
-		return fail.end(w, r)
+		return h.refuse(w, r, repl, fail)
 	}
 	ex := &exchange{
 		Context: r.Context(), owner: h.transport, inj: ren.inj, ren: ren, plan: h.plan, origin: origin,
@@ -250,24 +273,32 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
 	out, err := h.outgoing(r, ex)
 	if err != nil {
-		return failPath.end(w, r)
+		return h.refuse(w, r, repl, failPath)
 	}
 	repl.Set("http.apikey_inject.key_version", ren.version)
-	repl.Set("http.apikey_inject.outcome", "injected")
 
 	header := out.Header
 	err = h.proxy.ServeHTTP(&ex.writer, out, next)
-	endHeader(header)
+	h.endHeader(header)
+	if f := asFailure(err); f != nil {
+		return h.refuse(w, r, repl, f)
+	}
+	outcome, status := outcomeInjected, ex.writer.status
 	if ex.rotation.replayed {
+		outcome = outcomeReplayed
 		repl.Set("http.apikey_inject.key_version", ex.ren.version)
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		outcome, status = outcomeFailed, statusOf(err)
 	}
-	if f := asFailure(err); f != nil {
-		return f.end(w, r)
-	}
+	h.settle(r, repl, ex.ren.key.Version, outcome, status)
 	return err
+}
+
+// refuse ends a request with a failure, and says so.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer, f *failure) error {
+	h.settle(r, repl, 0, f.code, f.status)
+	return f.end(w, r)
 }
 
 // Interface guards

@@ -47,14 +47,15 @@ func (h *Handler) outgoing(r *http.Request, ex *exchange) (*http.Request, error)
 var headers = sync.Pool{New: func() any { return make(http.Header, 16) }}
 
 // endHeader gives back what outgoingHeader returned. reverse_proxy sends clones
-// of it, and keeps none of it once it has returned.
-func endHeader(h http.Header) {
+// of it, and keeps none of it once it has returned. Other handlers, which
+// handle_response may name, could keep it.
+func (h *Handler) endHeader(m http.Header) {
 	const large = 64 // clearing a map takes as long as it once was
-	if len(h) > large {
+	if !h.reuseHeaders || len(m) > large {
 		return
 	}
-	clear(h)
-	headers.Put(h)
+	clear(m)
+	headers.Put(m)
 }
 
 // outgoingHeader copies the header but for what does not go upstream. The
@@ -122,6 +123,8 @@ func (h *Handler) leavesOut(name string) bool {
 	case "Forwarded", "X-Real-Ip", "Via":
 		return !h.integration.ForwardedHeaders || h.plan.placement.Replaces(name)
 	case "Provider-Config-Key", "Connection-Id": // the gateway's, never an upstream's
+		return true
+	case "X-Original-Url", "X-Rewrite-Url": // read by some servers instead of the path we checked
 		return true
 	}
 	if strings.HasPrefix(name, "X-Forwarded-") && !h.integration.ForwardedHeaders {

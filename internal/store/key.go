@@ -35,7 +35,7 @@ func (d *Document) Key(field string) (secret.Value, error) {
 		return secret.Value{}, &InvalidError{Field: name, Reason: "is missing; the fields there are " + d.names()}
 	}
 	if f.Kind != "string" {
-		return secret.Value{}, &InvalidError{Field: name, Reason: fmt.Sprintf("is a %s, must be a string", f.Kind)}
+		return secret.Value{}, &InvalidError{Field: name, Reason: fmt.Sprintf("is of the JSON type %s, must be a string", f.Kind)}
 	}
 	v, reason := CleanKey(f.Value)
 	if reason != "" {

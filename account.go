@@ -1,0 +1,104 @@
+package apikeyinject
+
+// This file holds what is said of each request: the counter, the fields of
+// the access log, and the line of the audit log.
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// The outcomes of requests that went out. The others are the codes of
+// failures, and failed: the upstream gave no answer.
+const (
+	outcomeInjected = "injected"
+	outcomeReplayed = "replayed" // sent once more, with another key
+	outcomeFailed   = "upstream_failed"
+)
+
+// outcomes lists every outcome.
+var outcomes = []string{
+	outcomeInjected, outcomeReplayed, outcomeFailed, "forbidden", "disabled", "egress_denied", "bad_path", "bad_connection",
+	"unknown_connection", "method_not_allowed", "key_not_found", "key_invalid", "key_unavailable", "no_injection",
+}
+
+// account is what is said of one request. It holds names and versions, never a
+// key.
+type account struct {
+	integration string
+	connection  string
+	version     int // of the key; 0: none, or the store has none
+	outcome     string
+	status      int
+}
+
+// MarshalLogObject writes the fields of the access log.
+func (a *account) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("integration", a.integration)
+	if a.connection != "" {
+		enc.AddString("connection", a.connection)
+	}
+	if a.version != 0 {
+		enc.AddInt("key_version", a.version)
+	}
+	enc.AddString("outcome", a.outcome)
+	return nil
+}
+
+// settle says of a request what became of it.
+func (h *Handler) settle(r *http.Request, repl *caddy.Replacer, version int, outcome string, status int) {
+	repl.Set("http.apikey_inject.outcome", outcome)
+	h.counters.count(outcome)
+	if !h.accessLogs && !h.audit {
+		return
+	}
+	connection, _ := repl.GetString("http.apikey_inject.connection")
+	a := &account{integration: h.label, connection: connection, version: version, outcome: outcome, status: status}
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && h.accessLogs {
+		extra.Set(zap.Object("apikey_inject", a))
+	}
+	if h.audit {
+		h.auditLine(r, repl, a)
+	}
+}
+
+// auditLine writes who did what with whose key. The query is left out: it may
+// hold what callers hold secret.
+func (h *Handler) auditLine(r *http.Request, repl *caddy.Replacer, a *account) {
+	caller := h.user(repl)
+	if caller == "" {
+		caller, _ = verifiedSubject(r)
+	}
+	h.auditLog.Info("request",
+		zap.String("caller", caller),
+		zap.String("remote_ip", clientIP(r)),
+		zap.String("integration", a.integration),
+		zap.String("connection", a.connection),
+		zap.Int("key_version", a.version),
+		zap.String("method", r.Method),
+		zap.String("host", r.Host),
+		zap.String("path", r.URL.EscapedPath()),
+		zap.String("upstream", h.plan.base.Host),
+		zap.Int("status", a.status),
+		zap.String("outcome", a.outcome),
+	)
+}
+
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// statusOf returns the status that Caddy answers an error with.
+func statusOf(err error) int {
+	var he caddyhttp.HandlerError
+	if errors.As(err, &he) {
+		return he.StatusCode
+	}
+	return http.StatusInternalServerError
+}
