@@ -7,10 +7,11 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // The outcomes of requests that went out. The others are the codes of
@@ -96,8 +97,7 @@ func clientIP(r *http.Request) string {
 
 // statusOf returns the status that Caddy answers an error with.
 func statusOf(err error) int {
-	var he caddyhttp.HandlerError
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 		return he.StatusCode
 	}
 	return http.StatusInternalServerError

@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"net/url"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
@@ -18,12 +19,12 @@ import (
 // tells that it is answered already.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
 	if tracesOrConnects(r.Method) && (r.Method != http.MethodConnect || !isExtendedConnect(r)) {
-		return "", false, failMethod
+		return "", false, errMethod
 	}
 	if crossSite(r) {
 		allowed, ok := allowedOrigin(r, h.integration.AllowOrigin, h.AllowOrigin)
 		if !ok {
-			return "", false, failCrossSite
+			return "", false, errCrossSite
 		}
 		if isPreflight(r) {
 			answerPreflight(w, r, allowed)
@@ -32,20 +33,20 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Repl
 		origin = allowed
 	}
 	if h.integration.Disabled {
-		return origin, false, failDisabled
+		return origin, false, errDisabled
 	}
 	if h.restricted {
 		user := h.user(repl)
 		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
-			return origin, false, failForbidden
+			return origin, false, errForbidden
 		}
 	}
 	if inject.CheckPath(inject.EscapedPath(r.URL)) != nil {
-		return origin, false, failPath
+		return origin, false, errPath
 	}
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && !samePath(sent.URL, r.URL) {
 		if inject.CheckPath(inject.EscapedPath(sent.URL)) != nil {
-			return origin, false, failPath
+			return origin, false, errPath
 		}
 	}
 	return origin, false, nil

@@ -39,10 +39,8 @@ func (a *Allow) check() error {
 	if !a.Anyone && len(a.Users)+len(a.ClientCerts)+len(a.Tokens) == 0 {
 		return &fieldError{"allow", errors.New("names nobody; allowed are users, client_certs, tokens, anyone")}
 	}
-	for _, name := range slices.Concat(a.Users, a.ClientCerts, a.Tokens) {
-		if name == "" {
-			return &fieldError{"allow", errors.New("holds an empty name")}
-		}
+	if slices.Contains(slices.Concat(a.Users, a.ClientCerts, a.Tokens), "") {
+		return &fieldError{"allow", errors.New("holds an empty name")}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (s *straight) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp
 		s.header = r.Header.Clone()
 	}
 	r.Header = s.header
-	res, err := s.t.RoundTrip(r)
+	res, err := s.t.RoundTrip(r) //nolint:bodyclose // there is none
 	if err != nil {
 		return err
 	}
@@ -107,8 +107,14 @@ func TestCostOfTheTransportInAllocations(t *testing.T) {
 		headers   int
 		limit     float64
 	}{
-		{"header", 1, 4}, {"header", 7, 4}, {"header", 12, 6}, {"header", 20, 6},
-		{"query", 1, 6}, {"query", 7, 6}, {"query", 12, 8}, {"query", 20, 8},
+		{"header", 1, 4},
+		{"header", 7, 4},
+		{"header", 12, 6},
+		{"header", 20, 6},
+		{"query", 1, 6},
+		{"query", 7, 6},
+		{"query", 12, 8},
+		{"query", 20, 8},
 	} {
 		t.Run(fmt.Sprintf("%s placement with %d headers", tc.placement, tc.headers), func(t *testing.T) {
 			h := costly(t, tc.placement)
@@ -116,7 +122,7 @@ func TestCostOfTheTransportInAllocations(t *testing.T) {
 			// for reverse_proxy alone has nil values there and is left out.
 			r := injected(t, h, requestWith(tc.headers))
 			got := testing.AllocsPerRun(200, func() {
-				if _, err := h.transport.RoundTrip(r); err != nil {
+				if _, err := h.transport.RoundTrip(r); err != nil { //nolint:bodyclose // there is none
 					t.Fatal(err)
 				}
 			})
@@ -169,7 +175,7 @@ func TestCostInTimeAsARatioToClone(t *testing.T) {
 	var kept *http.Request
 	clone := func() { kept = r.Clone(ctx) }
 	cloneThere := func() { kept = atTransport.Clone(ctx) }
-	transport := func() { _, _ = h.transport.RoundTrip(atTransport) }
+	transport := func() { _, _ = h.transport.RoundTrip(atTransport) } //nolint:bodyclose // there is none
 	ready := prepared(r, w, nil)
 	whole := func() { _ = h.ServeHTTP(w, ready, nil) }
 

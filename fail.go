@@ -30,20 +30,20 @@ type failure struct {
 func (f *failure) Error() string { return f.code }
 
 var (
-	failForbidden  = &failure{code: "forbidden", status: http.StatusForbidden, message: "this caller may not use this integration"}
-	failCrossSite  = &failure{code: "forbidden", status: http.StatusForbidden, message: "pages of this origin may not use this integration"}
-	failDisabled   = &failure{code: "disabled", status: http.StatusForbidden, message: "this integration is disabled"}
-	failMethod     = &failure{code: "method_not_allowed", status: http.StatusMethodNotAllowed, message: "TRACE and CONNECT are not forwarded with a key"}
-	failPath       = &failure{code: "bad_path", status: http.StatusBadRequest, message: "the path has a . or .. segment"}
-	failConnection = &failure{code: "bad_connection", status: http.StatusBadRequest, message: "the connection id is empty or ill-formed"}
-	failUnknown    = &failure{code: "unknown_connection", status: http.StatusNotFound, message: "there is no such connection"}
-	failNotFound   = &failure{code: "key_not_found", status: http.StatusBadGateway, message: "no key is stored for this integration"}
-	failInvalid    = &failure{code: "key_invalid", status: http.StatusBadGateway, message: "the stored key cannot be used"}
-	failEgress     = &failure{code: "egress_denied", status: http.StatusForbidden, message: "the upstream's address is not allowed"}
+	errForbidden         = &failure{code: "forbidden", status: http.StatusForbidden, message: "this caller may not use this integration"}
+	errCrossSite         = &failure{code: "forbidden", status: http.StatusForbidden, message: "pages of this origin may not use this integration"}
+	errDisabled          = &failure{code: "disabled", status: http.StatusForbidden, message: "this integration is disabled"}
+	errMethod            = &failure{code: "method_not_allowed", status: http.StatusMethodNotAllowed, message: "TRACE and CONNECT are not forwarded with a key"}
+	errPath              = &failure{code: "bad_path", status: http.StatusBadRequest, message: "the path has a . or .. segment"}
+	errConnection        = &failure{code: "bad_connection", status: http.StatusBadRequest, message: "the connection id is empty or ill-formed"}
+	errUnknownConnection = &failure{code: "unknown_connection", status: http.StatusNotFound, message: "there is no such connection"}
+	errKeyNotFound       = &failure{code: "key_not_found", status: http.StatusBadGateway, message: "no key is stored for this integration"}
+	errKeyInvalid        = &failure{code: "key_invalid", status: http.StatusBadGateway, message: "the stored key cannot be used"}
+	errEgress            = &failure{code: "egress_denied", status: http.StatusForbidden, message: "the upstream's address is not allowed"}
 
-	// failNoInjection is a transport's: a live request never leaves without
+	// errNoInjection is a transport's: a live request never leaves without
 	// its key.
-	failNoInjection = &failure{code: "no_injection", status: http.StatusBadGateway, message: "this request carries no key for this upstream"}
+	errNoInjection = &failure{code: "no_injection", status: http.StatusBadGateway, message: "this request carries no key for this upstream"}
 )
 
 func failUnavailable(retryAfter time.Duration) *failure {
@@ -59,8 +59,7 @@ func (f *failure) handlerError() error { return caddyhttp.Error(f.status, f) }
 
 // asFailure finds a failure of ours in what reverse_proxy returned.
 func asFailure(err error) *failure {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	return nil

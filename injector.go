@@ -97,7 +97,7 @@ func guardPlaintext(t *http.Transport) {
 		}
 		if !nearby(conn.RemoteAddr()) {
 			_ = conn.Close()
-			return nil, failEgress.handlerError()
+			return nil, errEgress.handlerError()
 		}
 		return conn, nil
 	}
@@ -122,7 +122,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ex, ok := r.Context().Value(exchangeKey{}).(*exchange)
 	if !ok || ex.owner != t { // a proxy inside handle_response inherits our context
 		if r.Context().Value(caddyhttp.VarsCtxKey) != nil {
-			return nil, failNoInjection.handlerError() // a live request never leaves without its key
+			return nil, errNoInjection.handlerError() // a live request never leaves without its key
 		}
 		return t.base.RoundTrip(r) // health checks carry no key
 	}
@@ -171,10 +171,10 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 	out.req, out.url = *r, *r.URL
 	out.req.URL = &out.url
 	if tracesOrConnects(r.Method) { // a method option may hold a placeholder
-		return nil, failMethod.handlerError()
+		return nil, errMethod.handlerError()
 	}
 	if err := ex.plan.base.Apply(&out.url); err != nil {
-		return nil, failPath.handlerError()
+		return nil, errPath.handlerError()
 	}
 	placement := ex.plan.placement
 	header := make(http.Header, ex.upstreamHeaders(r.Header))

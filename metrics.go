@@ -10,8 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )

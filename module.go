@@ -12,10 +12,11 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"go.uber.org/zap"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
@@ -273,7 +274,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
 	out, err := h.outgoing(r, ex)
 	if err != nil {
-		return h.refuse(w, r, repl, failPath)
+		return h.refuse(w, r, repl, errPath)
 	}
 	repl.Set("http.apikey_inject.key_version", ren.version)
 

@@ -29,7 +29,7 @@ func (a *App) observer(storeName string) func(keyring.Event) {
 		if e.Err != nil {
 			fields = append(fields, zap.Error(e.Err))
 		}
-		switch e.Kind {
+		switch e.Kind { //nolint:exhaustive // the others are no good news
 		case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
 			logger.Info(eventText[e.Kind], fields...)
 		default:

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -133,12 +134,7 @@ func (h *Handler) leavesOut(name string) bool {
 	if h.plan.placement.Replaces(name) {
 		return true
 	}
-	for _, read := range h.readHeaders {
-		if read == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(h.readHeaders, name)
 }
 
 // filterTrailers leaves out the declared trailers that would also be left out

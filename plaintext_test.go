@@ -103,8 +103,8 @@ func TestInsecureHTTPByTheAddressReallyDialled(t *testing.T) {
 				}
 				return
 			}
-			if f != failEgress || conn.written.Load() != 0 {
-				t.Errorf("got %v, %d bytes written; want %v and nothing written", err, conn.written.Load(), failEgress)
+			if f != errEgress || conn.written.Load() != 0 {
+				t.Errorf("got %v, %d bytes written; want %v and nothing written", err, conn.written.Load(), errEgress)
 			}
 			select {
 			case <-conn.ended:

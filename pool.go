@@ -5,12 +5,14 @@ package apikeyinject
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
@@ -133,7 +135,7 @@ func (c *processCore) current() zapcore.Core { return caddy.Log().Core() }
 func (c *processCore) Enabled(l zapcore.Level) bool { return c.current().Enabled(l) }
 
 func (c *processCore) With(fields []zapcore.Field) zapcore.Core {
-	return &processCore{name: c.name, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &processCore{name: c.name, fields: append(slices.Clip(c.fields), fields...)}
 }
 
 func (c *processCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {

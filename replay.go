@@ -156,7 +156,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	if body != nil {
 		out.Body = io.NopCloser(bytes.NewReader(sent))
 	}
-	again, err := base.RoundTrip(out)
+	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
 }
 

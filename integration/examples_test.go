@@ -135,9 +135,10 @@ var curlLine = regexp.MustCompile(`(?m)^#   (curl .*)$`)
 
 // curlLines returns the commands to call an example with.
 func curlLines(text string) []string {
-	var lines []string
-	for _, m := range curlLine.FindAllStringSubmatch(text, -1) {
-		lines = append(lines, m[1])
+	matches := curlLine.FindAllStringSubmatch(text, -1)
+	lines := make([]string, len(matches))
+	for i, m := range matches {
+		lines[i] = m[1]
 	}
 	return lines
 }

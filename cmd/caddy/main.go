@@ -4,8 +4,9 @@ package main
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	_ "github.com/apikeyinject/caddy-apikey-inject"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/apikeyinject/caddy-apikey-inject"
 )
 
 func main() {

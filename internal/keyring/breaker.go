@@ -113,7 +113,7 @@ func (b *breaker) openLocked(now int64) (down bool) {
 // step is the time to the next probe, which doubles. It is only ever shortened
 // by its jitter: a store's return is to be seen within five seconds.
 func (b *breaker) step() int64 {
-	d := b.wait - time.Duration(rand.Int64N(int64(b.wait/4)))
+	d := b.wait - time.Duration(rand.Int64N(int64(b.wait/4))) //nolint:gosec // jitter, not a secret
 	b.wait = min(2*b.wait, probeMax)
 	return int64(d)
 }

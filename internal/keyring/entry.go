@@ -119,7 +119,7 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 	now := r.now()
 	s.touch(now)
 	snap := s.snap.Load()
-	switch e.zone(snap, now) {
+	switch e.zone(snap, now) { //nolint:exhaustive // dead is what follows
 	case fresh, stale:
 		k, err := e.pick(snap, field, now)
 		if err != nil {
@@ -213,8 +213,7 @@ func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
 		}
 		now = r.now()
 		retry := r.blocked(s, now)
-		var away *UnavailableError
-		if errors.As(r.away(now), &away) {
+		if away, ok := errors.AsType[*UnavailableError](r.away(now)); ok {
 			retry = max(retry, away.RetryAfter)
 		}
 		return nil, failure(s.addr, err, seconds(int64(retry)))

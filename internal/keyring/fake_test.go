@@ -78,6 +78,7 @@ func (f *fake) Get(ctx context.Context, a store.Address) (*store.Document, error
 func (f *fake) Put(context.Context, store.Address, map[string]secret.Value, int) (int, error) {
 	return 0, errors.New("not written by a keyring")
 }
+
 func (f *fake) Delete(context.Context, store.Address) error {
 	return errors.New("not deleted by a keyring")
 }

@@ -174,7 +174,7 @@ func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Docum
 			if try >= coldTries {
 				return doc, err
 			}
-			t := time.NewTimer(time.Duration(try)*100*time.Millisecond + time.Duration(rand.Int64N(int64(100*time.Millisecond))))
+			t := time.NewTimer(time.Duration(try)*100*time.Millisecond + time.Duration(rand.Int64N(int64(100*time.Millisecond)))) //nolint:gosec // jitter, not a secret
 			select {
 			case <-t.C:
 			case <-ctx.Done():

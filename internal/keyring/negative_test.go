@@ -21,7 +21,7 @@ func TestAnAbsentDocumentIsReadAgainAfterAGrowingWhile(t *testing.T) {
 			}
 			r.pass(time.Second)
 		}
-		var got []time.Duration
+		got := make([]time.Duration, 0, len(r.log))
 		for _, x := range r.log {
 			got = append(got, x.at.Sub(began).Truncate(10*time.Second))
 		}

@@ -150,7 +150,7 @@ func (t *trouble) retry(held, alive bool) time.Duration {
 			d = min(d, 4*time.Second)
 		}
 		// Full jitter, but never none: a failure at once would be retried at once.
-		return d/10 + time.Duration(rand.Int64N(int64(d*9/10)))
+		return d/10 + time.Duration(rand.Int64N(int64(d*9/10))) //nolint:gosec // jitter, not a secret
 	}
 	limit := 3 * time.Second
 	if alive {
@@ -170,8 +170,7 @@ func backoff(first, limit time.Duration, fails int) time.Duration {
 // failure is what a request gets when nothing is held and reading a went wrong.
 // Authoritative answers stay what they are.
 func failure(a store.Address, err error, retryAfter time.Duration) error {
-	var un *UnavailableError
-	if errors.As(err, &un) {
+	if _, ok := errors.AsType[*UnavailableError](err); ok {
 		return err
 	}
 	switch classOf(err) {

@@ -83,7 +83,7 @@ func newSnapshot(c *content, now int64, ttl time.Duration) *snapshot {
 // so that the new value of a store is in use within the ttl, the time of the
 // read included, and it is spread so that keys read together are not refreshed
 // together.
-func softTTL() float32 { return 0.80 + 0.15*rand.Float32() }
+func softTTL() float32 { return 0.80 + 0.15*rand.Float32() } //nolint:gosec // jitter, not a secret
 
 func (c *content) find(name string) *field {
 	if c == nil {

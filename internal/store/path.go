@@ -46,7 +46,7 @@ func checkPlainSegment(seg string) error {
 	case seg == "":
 		return errors.New("a segment is empty")
 	case seg == "." || seg == "..":
-		return errors.New("a segment is . or ..")
+		return errors.New("a segment is . or .. and nothing else")
 	case len(seg) > MaxSegment:
 		return fmt.Errorf("a segment is longer than %d bytes", MaxSegment)
 	case strings.Contains(seg, "/"):

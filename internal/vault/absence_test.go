@@ -45,6 +45,9 @@ type remote struct {
 	took   time.Duration // of a login
 	logins atomic.Int32
 	srv    *http.Server
+
+	// instead answers in its place when it returns true. May be nil.
+	instead func(w http.ResponseWriter, r *http.Request) bool
 }
 
 func (v *remote) dial(context.Context, string, string) (net.Conn, error) {
@@ -64,6 +67,7 @@ func (v *remote) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	say := func(s string) { _, _ = fmt.Fprint(w, s) }
 	switch {
+	case v.instead != nil && v.instead(w, r):
 	case strings.HasSuffix(r.URL.Path, "/login"):
 		v.logins.Add(1)
 		time.Sleep(v.took)
@@ -156,4 +160,78 @@ func TestKeysAreServedWithinFiveSecondsOfVaultsReturn(t *testing.T) {
 			})
 		}
 	}
+}
+
+// deny answers a 403 without a word about the token, as Vault did before 1.17.
+func deny(w http.ResponseWriter) bool {
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = fmt.Fprint(w, `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`)
+	return true
+}
+
+func TestAnOldVaultsDeadTokenIsFoundOutByItself(t *testing.T) {
+	var dead atomic.Bool
+	var looked atomic.Int32
+	v := &remote{}
+	v.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/login"):
+			dead.Store(false)
+		case strings.HasSuffix(r.URL.Path, "/lookup-self"):
+			looked.Add(1)
+			return dead.Load() && deny(w)
+		default:
+			return dead.Load() && deny(w)
+		}
+		return false
+	}
+	meet(t, v, func(t *testing.T, r *keyring.Ring) {
+		view := r.View(keyring.Options{TTL: time.Second})
+		e := view.Pin(store.Address{Path: "a"})
+		view.Start()
+		time.Sleep(10 * time.Second)
+		dead.Store(true)
+		time.Sleep(10 * time.Second)
+		if st := e.Status(); st.Class != "" || st.State != "fresh" {
+			t.Errorf("got %s %s %v", st.State, st.Class, st.Err)
+		}
+		if v.logins.Load() != 2 || looked.Load() != 1 {
+			t.Errorf("%d logins, %d looks at the token", v.logins.Load(), looked.Load())
+		}
+	})
+}
+
+func TestAPolicysDenialIsNotTakenForADeadToken(t *testing.T) {
+	var looked atomic.Int32
+	var denied atomic.Bool
+	v := &remote{}
+	v.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/lookup-self"):
+			looked.Add(1)
+			_, _ = fmt.Fprint(w, `{"data":{"ttl":3600,"renewable":true}}`)
+			return true
+		case strings.HasPrefix(r.URL.Path, "/v1/secret/"):
+			return denied.Load() && deny(w)
+		}
+		return false
+	}
+	meet(t, v, func(t *testing.T, r *keyring.Ring) {
+		view := r.View(keyring.Options{TTL: time.Second})
+		e := view.Pin(store.Address{Path: "a"})
+		view.Start()
+		time.Sleep(10 * time.Second)
+		denied.Store(true)
+		time.Sleep(4 * time.Minute)
+		if _, err := e.Key(t.Context(), ""); err != nil {
+			t.Errorf("within the grace: %v", err)
+		}
+		time.Sleep(3 * time.Minute)
+		if _, err := e.Key(t.Context(), ""); !errors.Is(err, store.ErrDenied) {
+			t.Errorf("after the grace: %v", err)
+		}
+		if n := looked.Load(); v.logins.Load() != 1 || n == 0 || n > 8 {
+			t.Errorf("%d logins, %d looks at the token in 7 min", v.logins.Load(), n)
+		}
+	})
 }
