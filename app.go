@@ -54,7 +54,8 @@ type App struct {
 
 // Catalog says where the embedded database lies.
 type Catalog struct {
-	// The file of the database. Default: `apikey_inject/catalog.db` in Caddy's
+	// The file of the database; placeholders such as `{env.STATE}/keys.db` are
+	// filled in at load. Default: `apikey_inject/catalog.db` in Caddy's
 	// data directory.
 	Path string `json:"path,omitempty"`
 }
@@ -159,6 +160,10 @@ func (a *App) loadStores(ctx caddy.Context) error {
 	if len(a.StoresRaw) == 0 {
 		a.StoresRaw = map[string]json.RawMessage{"vault": json.RawMessage(`{"store":"vault"}`)}
 	}
+	catalog, err := a.catalogPath()
+	if err != nil {
+		return err
+	}
 	names := slices.Sorted(maps.Keys(a.StoresRaw))
 	mods, err := ctx.LoadModule(a, "StoresRaw")
 	if err != nil {
@@ -168,7 +173,7 @@ func (a *App) loadStores(ctx caddy.Context) error {
 	for name, mod := range mods.(map[string]any) {
 		a.modules[name] = mod.(keyStore)
 		if l, ok := mod.(*LocalStore); ok {
-			l.catalog = a.Catalog
+			l.catalog = catalog
 		}
 	}
 	if a.DefaultStore == "" && len(names) == 1 {
@@ -187,6 +192,16 @@ func (a *App) loadStores(ctx caddy.Context) error {
 		}
 	}
 	return nil
+}
+
+// catalogPath returns where the operator wants the database, or nothing.
+func (a *App) catalogPath() (string, error) {
+	if a.Catalog == nil {
+		return "", nil
+	}
+	x := expander{repl: caddy.NewReplacer()}
+	path := x.text("catalog.path", a.Catalog.Path)
+	return path, x.err
 }
 
 // checkStore refuses the name of a store that is not there.

@@ -100,7 +100,9 @@ func (t offlineKeys) find(name string) (string, *LocalStore, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	local.catalog = app.Catalog
+	if local.catalog, err = app.catalogPath(); err != nil {
+		return "", nil, err
+	}
 	if err := local.Provision(caddy.Context{}); err != nil {
 		return "", nil, fmt.Errorf("stores.%s: %w", found, err)
 	}

@@ -40,7 +40,7 @@ type LocalStore struct {
 	// How old a key may get while the database cannot be read. Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
-	catalog *Catalog // of the app
+	catalog string // path of the app's database, or empty
 	source  seal.Source
 }
 
@@ -86,8 +86,8 @@ func (s *LocalStore) check() error {
 }
 
 func (s *LocalStore) path() string {
-	if s.catalog != nil && s.catalog.Path != "" {
-		return s.catalog.Path
+	if s.catalog != "" {
+		return s.catalog
 	}
 	return filepath.Join(caddy.AppDataDir(), "apikey_inject", "catalog.db")
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
@@ -152,28 +151,11 @@ func baseTransport(ofRoute json.RawMessage, i *Integration) (object, error) {
 	if err != nil {
 		return nil, &fieldError{field, err}
 	}
-	if err := checkPlaintextProxy(o, i); err != nil {
-		return nil, &fieldError{field, err}
-	}
 	o.set("protocol", "http")
 	if i.ResponseCompression {
 		o.setDefault("compression", true)
 	}
 	return o, nil
-}
-
-// checkPlaintextProxy refuses a forward proxy for an upstream without TLS: the
-// address that is dialled, by which plain http is judged, is then the proxy's.
-func checkPlaintextProxy(transport object, i *Integration) error {
-	if i.InsecureHTTP || !strings.HasPrefix(strings.ToLower(i.BaseURL), "http:") {
-		return nil
-	}
-	for _, name := range []string{"network_proxy", "forward_proxy_url"} {
-		if raw, ok := transport[name]; ok && !strings.Contains(string(raw), `"none"`) {
-			return fmt.Errorf("%s with an http base_url needs insecure_http: the proxy sends the key on in clear", name)
-		}
-	}
-	return nil
 }
 
 // baseDefaults puts our defaults under the base transport's own options, where
