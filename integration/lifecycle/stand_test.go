@@ -77,6 +77,11 @@ func coldStand(t *testing.T, v *vaulttest.Server, _ settings) *stand {
 func (st *stand) start(s settings) {
 	st.t.Helper()
 	env := append([]string{"VT=" + st.vault.Token}, s.env...)
+	st.t.Cleanup(func() { // of a Caddy built with HARNESS_RACE=1
+		if st.caddy != nil && strings.Contains(st.caddy.Log.String(), "DATA RACE") {
+			st.t.Errorf("a data race: %s", st.caddy.Log.String())
+		}
+	})
 	st.caddy = harness.StartCaddy(st.t, st.config(s), harness.Env(env...))
 }
 
