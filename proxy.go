@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
