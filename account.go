@@ -68,6 +68,20 @@ func (h *Handler) settle(r *http.Request, repl *caddy.Replacer, version int, out
 	}
 }
 
+// settleSent says what became of a request that got its key. err is the
+// proxy's.
+func (h *Handler) settleSent(r *http.Request, repl *caddy.Replacer, ex *exchange, err error) {
+	outcome, status := outcomeInjected, ex.writer.status
+	if ex.rotation.replayed {
+		outcome = outcomeReplayed
+		repl.Set("http.apikey_inject.key_version", ex.ren.version)
+	}
+	if err != nil {
+		outcome, status = outcomeFailed, statusOf(err)
+	}
+	h.settle(r, repl, ex.ren.key.Version, outcome, status)
+}
+
 // auditLine writes who did what with whose key. The query is left out: it may
 // hold what callers hold secret.
 func (h *Handler) auditLine(r *http.Request, repl *caddy.Replacer, a *account) {

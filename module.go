@@ -278,21 +278,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	repl.Set("http.apikey_inject.key_version", ren.version)
 
-	header := out.Header
+	header, returned := out.Header, false
+	defer func() {
+		if !returned { // the proxy panics when an answer breaks off; the key went out all the same
+			h.settleSent(r, repl, ex, nil)
+		}
+	}()
 	err = h.proxy.ServeHTTP(&ex.writer, out, next)
+	returned = true
 	h.endHeader(header)
 	if f := asFailure(err); f != nil {
 		return h.refuse(w, r, repl, f)
 	}
-	outcome, status := outcomeInjected, ex.writer.status
-	if ex.rotation.replayed {
-		outcome = outcomeReplayed
-		repl.Set("http.apikey_inject.key_version", ex.ren.version)
-	}
-	if err != nil {
-		outcome, status = outcomeFailed, statusOf(err)
-	}
-	h.settle(r, repl, ex.ren.key.Version, outcome, status)
+	h.settleSent(r, repl, ex, err)
 	return err
 }
 

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
@@ -31,6 +33,9 @@ const (
 	// drainLimit is how much of a refused answer is read so that its
 	// connection can be used again.
 	drainLimit = 64 << 10
+
+	// drainWait bounds how long that takes: a new connection costs less.
+	drainWait = 100 * time.Millisecond
 )
 
 // defaultRefused are the statuses by which an upstream refuses a key.
@@ -79,7 +84,6 @@ func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*ht
 	newest := ex.ren.key
 	other, isNewer := ex.otherKey(r.Context())
 	if other == nil {
-		ex.rotation.entry.Rejected(newest)
 		return res, nil
 	}
 	again := ex.replay(base, r, res, body, other)
@@ -108,7 +112,9 @@ func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer boo
 }
 
 // otherKey returns a newer key than the one that was refused, or the former one
-// while a rotation lasts, or nil.
+// while a rotation lasts. Nil says that none helps, which the keyring is told,
+// or that the caller or the time was gone before the store answered, which says
+// nothing of the key.
 func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
@@ -117,6 +123,9 @@ func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer boo
 	}
 	if key, ok := ex.rotation.entry.Previous(ex.rotation.handler.integration.Key.Field); ok && key != ex.ren.key {
 		return key, false
+	}
+	if ctx.Err() == nil {
+		ex.rotation.entry.Rejected(ex.ren.key)
 	}
 	return nil, false
 }
@@ -137,7 +146,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	var sent []byte
 	if body != nil {
 		var ok bool
-		if sent, ok = body.wait(r.Context()); !ok {
+		if sent, ok = body.whole(r.Context()); !ok {
 			return nil
 		}
 	}
@@ -145,8 +154,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	if err != nil {
 		return nil
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, drainLimit)
-	_ = res.Body.Close()
+	drain(res.Body)
 	ex.ren, ex.inj, ex.rotation.replayed = ren, ren.inj, true
 	ex.writer.muted = ex.writer.relayed // one set of interim answers is enough
 	out, err := ex.place(r)
@@ -172,40 +180,101 @@ func (ex *exchange) keep(r, out *http.Request) *keptBody {
 	if !hasBody(r) || r.ContentLength < 0 || r.ContentLength > ex.rotation.handler.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
 		return nil
 	}
-	b := &keptBody{ReadCloser: r.Body, want: r.ContentLength, complete: make(chan struct{})}
+	b := &keptBody{source: r.Body, want: r.ContentLength, settled: make(chan struct{})}
 	out.Body = b
 	return b
 }
 
+// drain reads a refused answer to its end, so that its connection can be used
+// again. One that does not end soon is cut.
+func drain(body io.ReadCloser) {
+	t := time.AfterFunc(drainWait, func() { _ = body.Close() })
+	_, _ = io.CopyN(io.Discard, body, drainLimit)
+	t.Stop()
+	_ = body.Close()
+}
+
 // keptBody remembers a body of known length while it is sent, without delay.
+//
+// Closing it does not close the source: an upstream that refuses a request by
+// its header never gets the body, and the replay needs it whole. The server
+// closes the source when the request has ended.
 type keptBody struct {
-	io.ReadCloser
-	want     int64
-	buf      []byte // not written any more once complete is closed
-	complete chan struct{}
+	source io.Reader
+	want   int64
+
+	mu  sync.Mutex // held while the source is read
+	buf []byte     // not written any more once it is whole
+
+	closed  atomic.Bool
+	once    sync.Once
+	settled chan struct{} // closed when it is whole, or the transport reads no more of it
 }
 
 // Read reads from the source and remembers.
 func (b *keptBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if n > 0 && int64(len(b.buf)) < b.want {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.read(p)
+	if err != nil {
+		b.settle()
+	}
+	return n, err
+}
+
+func (b *keptBody) read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.source.Read(p)
+	if int64(len(b.buf)) < b.want {
 		b.buf = append(b.buf, p[:n]...)
 		if int64(len(b.buf)) >= b.want {
-			close(b.complete)
+			b.settle()
 		}
 	}
 	return n, err
 }
 
-// wait returns the whole body. An upstream may refuse before it was sent to the
-// end; the transport goes on sending until the answer is closed.
-func (b *keptBody) wait(ctx context.Context) ([]byte, bool) {
+// Close ends the sending. It does not wait for a Read under way.
+func (b *keptBody) Close() error {
+	b.closed.Store(true)
+	b.settle()
+	return nil
+}
+
+func (b *keptBody) settle() { b.once.Do(func() { close(b.settled) }) }
+
+// whole returns the body when all of it is there in time. An upstream may
+// refuse before it got it all: the transport goes on sending, or stops, and
+// then the rest is read here. The goroutine ends at the latest with the
+// request, whose end closes the source.
+func (b *keptBody) whole(ctx context.Context) ([]byte, bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
 	select {
-	case <-b.complete:
-		return b.buf, true
+	case <-b.settled:
 	case <-ctx.Done():
 		return nil, false
 	}
+	rest := make(chan error, 1)
+	go func() { rest <- b.readRest() }()
+	select {
+	case err := <-rest:
+		return b.buf, err == nil
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// readRest reads what the transport did not.
+func (b *keptBody) readRest() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rest, err := io.ReadAll(io.LimitReader(b.source, b.want-int64(len(b.buf))))
+	b.buf = append(b.buf, rest...)
+	if err == nil && int64(len(b.buf)) < b.want {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }

@@ -34,7 +34,15 @@ type rotating struct {
 // newRotating starts the gateway with the key "key-1". Block lines are added
 // to the directive.
 func newRotating(t *testing.T, status int, block ...string) *rotating {
+	return newRotatingTo(t, "", status, block...)
+}
+
+// newRotatingTo calls another upstream than its own.
+func newRotatingTo(t *testing.T, upstream string, status int, block ...string) *rotating {
 	r := &rotating{t: t, vault: vaulttest.Start(t), up: harness.NewUpstream(t, nil), status: status}
+	if upstream == "" {
+		upstream = r.up.URL()
+	}
 	r.proxy = r.vault.Proxy(t)
 	r.put("key-1")
 	r.accept("key-1")
@@ -46,7 +54,7 @@ func newRotating(t *testing.T, status int, block ...string) *rotating {
 		key acme/prod
 		allow anyone
 		%s
-	}`, r.up.URL(), strings.Join(block, "\n\t\t"))), harness.Env("VAULT_ADDR="+r.proxy.Addr, "VAULT_TOKEN="+r.vault.Token))
+	}`, upstream, strings.Join(block, "\n\t\t"))), harness.Env("VAULT_ADDR="+r.proxy.Addr, "VAULT_TOKEN="+r.vault.Token))
 	return r
 }
 
