@@ -50,6 +50,7 @@ type App struct {
 	mu    sync.Mutex // guards what follows: handlers ask while provisioning
 	views map[string]*heldView
 	fixed map[string]*keyring.Entry // keys of routes, by label, for the gauges
+	refs  []*keyUse                 // keys of routes
 }
 
 // Catalog says where the embedded database lies.
@@ -77,6 +78,9 @@ type keyStore interface {
 
 	// options are this configuration's own.
 	options() keyring.Options
+
+	// eager tells whether the configuration must not start without its keys.
+	eager() bool
 }
 
 // heldView is a view with the ring it keeps alive.
@@ -273,9 +277,17 @@ func (a *App) view(name string) (*keyring.View, error) {
 const openBudget = time.Minute
 
 // Start begins reading keys. Nothing waits for a store that is away: it is a
-// warning now and a 503 later. The local store's database has to open: what
-// keeps it from that is a mistake, and does not go by itself.
+// warning now and a 503 later, unless it is to start eagerly. The local store's
+// database has to open: what keeps it from that is a mistake, and does not go by
+// itself.
 func (a *App) Start() error {
+	if err := a.startStores(); err != nil {
+		return err
+	}
+	return a.awaitEager(a.ctx)
+}
+
+func (a *App) startStores() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	quieten()

@@ -21,7 +21,7 @@ var usages = map[string]string{
 	"allow_origin": "<origins...>", "connection_config": "{ ... }", "transport": "http { ... }",
 	"auth":    "token <placeholder>, auth token_file <file>, or auth approle|kubernetes|jwt|cert|userpass { ... }",
 	"address": "<urls...>", "tls_trust_pool": "<module> [<arguments...>]", "tls_client_auth": "<certificate file> <key file>",
-	"ttl": "<duration>", "max_stale": "<duration>",
+	"ttl": "<duration>", "max_stale": "<duration>", "startup": "lazy|warm|eager",
 	"token": "<placeholder>", "secret_id": "<placeholder>", "password": "<placeholder>", "keyset": "<placeholder>",
 	"audit": "on|off", "refused_statuses": "off, or refused_statuses <statuses...>", "replay_buffer": "<size>",
 	"token_file": "<file>", "secret_id_file": "<file>", "jwt_file": "<file>",

@@ -29,6 +29,7 @@ import (
 //	    tls_server_name <name>
 //	    ttl             <duration>
 //	    max_stale       <duration>
+//	    startup         lazy|warm|eager
 //	}
 func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
@@ -37,7 +38,7 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
-	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale"}
+	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
 			switch d.Val() {
@@ -66,6 +67,8 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return parseDuration(d, &s.TTL)
 			case "max_stale":
 				return parseDuration(d, &s.MaxStale)
+			case "startup":
+				return checkedArg(d, &s.Startup, checkStartup)
 			}
 			return d.Errf("unknown subdirective %q of store vault%s; known are %s", d.Val(), didYouMean(d.Val(), words), strings.Join(words, ", "))
 		}); err != nil {
@@ -163,6 +166,7 @@ func (s *VaultStore) parseAuth(d *caddyfile.Dispenser) error {
 //	    keyset    <placeholder>
 //	    ttl       <duration>
 //	    max_stale <duration>
+//	    startup   lazy|warm|eager
 //	}
 func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
@@ -171,7 +175,7 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
-	words := []string{"keyset", "ttl", "max_stale"}
+	words := []string{"keyset", "ttl", "max_stale", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
 			switch d.Val() {
@@ -181,6 +185,8 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return parseDuration(d, &s.TTL)
 			case "max_stale":
 				return parseDuration(d, &s.MaxStale)
+			case "startup":
+				return checkedArg(d, &s.Startup, checkStartup)
 			}
 			return d.Errf("unknown subdirective %q of store local%s; known are %s", d.Val(), didYouMean(d.Val(), words), strings.Join(words, ", "))
 		}); err != nil {

@@ -40,6 +40,11 @@ type LocalStore struct {
 	// How old a key may get while the database cannot be read. Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
+	// When the keys that routes name are read: `lazy`, `warm` or `eager`, as in
+	// the store `vault`. The database is opened at the start in any case.
+	// Default: `warm`.
+	Startup string `json:"startup,omitempty"`
+
 	catalog string // path of the app's database, or empty
 	source  seal.Source
 }
@@ -81,6 +86,9 @@ func (s *LocalStore) Provision(caddy.Context) error {
 func (s *LocalStore) check() error {
 	if err := checkSecret(s.Keyset); err != nil {
 		return &fieldError{"keyset", err}
+	}
+	if err := checkStartup(s.Startup); err != nil {
+		return &fieldError{"startup", err}
 	}
 	return checkAges(s.TTL, s.MaxStale)
 }
@@ -128,8 +136,10 @@ func (s *LocalStore) start(ctx context.Context, opened store.Store) error {
 }
 
 func (s *LocalStore) options() keyring.Options {
-	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale)}
+	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale), Lazy: s.Startup == startupLazy}
 }
+
+func (s *LocalStore) eager() bool { return s.Startup == startupEager }
 
 // localStore adds to the sealed store what operators do with it.
 type localStore struct {

@@ -62,6 +62,12 @@ type VaultStore struct {
 	// How old a key may get while Vault is away. Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
+	// When the keys that routes name are read: `lazy`, for the first request
+	// that needs one; `warm`, in the background from the start; `eager`, before
+	// the configuration is in force, which then fails when one cannot be read
+	// within 30s. Default: `warm`.
+	Startup string `json:"startup,omitempty"`
+
 	config vault.Config // with placeholders and environment filled in
 }
 
@@ -173,6 +179,9 @@ func (s *VaultStore) check() error {
 	if err := checkAges(s.TTL, s.MaxStale); err != nil {
 		return err
 	}
+	if err := checkStartup(s.Startup); err != nil {
+		return &fieldError{"startup", err}
+	}
 	if s.Auth == nil {
 		return nil
 	}
@@ -209,8 +218,10 @@ func (s *VaultStore) start(_ context.Context, c store.Store) error {
 }
 
 func (s *VaultStore) options() keyring.Options {
-	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale)}
+	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale), Lazy: s.Startup == startupLazy}
 }
+
+func (s *VaultStore) eager() bool { return s.Startup == startupEager }
 
 // Interface guards
 var (

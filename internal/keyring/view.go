@@ -29,6 +29,10 @@ type Options struct {
 	// 24h, or the ttl when that is longer.
 	MaxStale time.Duration
 
+	// Lazy leaves what the view pins unread until it is first asked for, and
+	// then refreshes it when it is used, like a customer's. Default: false.
+	Lazy bool
+
 	// Observe is told what happens in the background. It is called from several
 	// goroutines and must not block. May be nil.
 	Observe func(Event)
@@ -89,8 +93,10 @@ func (v *View) Start() {
 	v.state = 1
 	v.ring.start()
 	v.ring.views.add(v)
-	for _, e := range v.pinned {
-		e.slot.Load().kept.Add(1)
+	if !v.opts.Lazy {
+		for _, e := range v.pinned {
+			e.slot.Load().kept.Add(1)
+		}
 	}
 	v.ring.replan() // this view's ttl may be the strictest
 }
@@ -108,7 +114,7 @@ func (v *View) Close() {
 	v.ring.views.remove(v)
 	for _, e := range v.pinned {
 		s := e.slot.Load()
-		if was == 1 && s.kept.Add(-1) == 0 {
+		if was == 1 && !v.opts.Lazy && s.kept.Add(-1) == 0 {
 			v.ring.queue.remove(s)
 		}
 		v.ring.table.unpin(s)
@@ -116,9 +122,9 @@ func (v *View) Close() {
 }
 
 // Pin returns the entry of a key that the configuration itself names. Once the
-// view is started it is fetched and refreshed by schedule, asked for or not; it
-// is never evicted before the view is closed. Pinning an address again returns
-// the same entry.
+// view is started it is fetched and refreshed by schedule, asked for or not,
+// unless the view is lazy; it is never evicted before the view is closed.
+// Pinning an address again returns the same entry.
 func (v *View) Pin(a store.Address) *Entry {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -132,7 +138,7 @@ func (v *View) Pin(a store.Address) *Entry {
 	e := &Entry{view: v, pinned: true}
 	e.slot.Store(s)
 	v.pinned[a] = e
-	if v.state == 1 {
+	if v.state == 1 && !v.opts.Lazy {
 		s.kept.Add(1)
 		v.ring.plan(s)
 	}

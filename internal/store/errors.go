@@ -25,6 +25,10 @@ var (
 	// reached, is sealed, answered nonsense, or refused our credentials.
 	ErrUnavailable = errors.New("store unavailable")
 
+	// ErrRefused is an [ErrUnavailable] of a store that does not accept our
+	// credentials: no waiting mends that.
+	ErrRefused = errors.New("the store refuses our credentials")
+
 	// ErrConflict says that a check-and-set found another version.
 	ErrConflict = errors.New("the document was changed meanwhile")
 )

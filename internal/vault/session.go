@@ -49,6 +49,9 @@ type refusedError struct {
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
+// Is makes a refusedError a [store.ErrRefused].
+func (*refusedError) Is(target error) bool { return target == store.ErrRefused }
+
 // lessor is what the session asks of Vault; tests put another in its place.
 type lessor interface {
 	// login returns a new token, or a *refusedError.
@@ -74,7 +77,7 @@ type session struct {
 	mu      sync.Mutex
 	current *token
 	failed  error         // of the last login, while there is no token
-	resting bool          // before the next login, after one that Vault did not answer
+	until   time.Time     // end of the pause that it was asked for, if it was
 	changed chan struct{} // closed and replaced when current or failed changes
 	wanted  time.Time     // last time a request found no token
 	gen     uint64
@@ -107,18 +110,14 @@ func (s *session) run(ctx context.Context) {
 		}
 		wait = max(backoffMin, 2*wait)
 		wait = min(wait, s.cap())
-		s.rest(true)
-		if !s.sleep(ctx, wait/2+rand.N(wait/2+1)) { //nolint:gosec // jitter
+		pause := wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
+		if asked, ok := errors.AsType[*store.ThrottledError](err); ok {
+			pause = asked.After
+		}
+		if !s.sleep(ctx, pause) {
 			wait = 0 // Vault has shown itself well
 		}
-		s.rest(false)
 	}
-}
-
-func (s *session) rest(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resting = on
 }
 
 // cap is how long to wait at most before the next login.
@@ -168,7 +167,10 @@ func (s *session) publish(t *token) {
 func (s *session) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failed = err
+	s.failed, s.until = err, time.Time{}
+	if asked, ok := errors.AsType[*store.ThrottledError](err); ok {
+		s.until = time.Now().Add(asked.After)
+	}
 	s.wakeLocked()
 }
 
@@ -178,7 +180,7 @@ func (s *session) wakeLocked() {
 }
 
 // retry makes a waiting login happen now, and those who come for a token wait
-// for it: whoever found Vault well again would otherwise still meet the error of
+// for it, or for the one under way: whoever found Vault well again would otherwise still meet the error of
 // its absence. A refused login waits on, unless its credentials have changed.
 func (s *session) retry() {
 	s.mu.Lock()
@@ -187,7 +189,7 @@ func (s *session) retry() {
 }
 
 func (s *session) retryLocked() {
-	if s.resting {
+	if _, refused := errors.AsType[*refusedError](s.failed); !refused {
 		s.failed = nil
 	}
 	select {
@@ -215,7 +217,7 @@ func (s *session) kill(t *token) {
 func (s *session) token(ctx context.Context) (*token, error) {
 	for {
 		s.mu.Lock()
-		t, failed, changed := s.current, s.failed, s.changed
+		t, failed, changed, until := s.current, s.failed, s.changed, s.until
 		if t == nil {
 			s.wanted = time.Now()
 		}
@@ -223,7 +225,10 @@ func (s *session) token(ctx context.Context) (*token, error) {
 		if t != nil {
 			return t, nil
 		}
-		if failed != nil {
+		if left := time.Until(until); failed != nil && left > 0 {
+			return nil, fmt.Errorf("not logged in: %w", &store.ThrottledError{After: left}) // what is left, not the pause anew
+		}
+		if failed != nil && until.IsZero() {
 			return nil, fmt.Errorf("not logged in: %w: %w", failed, store.ErrUnavailable)
 		}
 		select {
