@@ -128,7 +128,7 @@ func befall(t *testing.T, f fault) {
 	ended := time.Now()
 	l.versions[1].Store(2)
 	v.Put("pinned/0", map[string]any{"apiKey": "key-0-v2"})
-	// Probes are 5 s apart at most, and the ttl is 1 s.
+	// Probes are 4 s apart at most, and the ttl is 1 s.
 	st.until("/p0", "", "key-0-v2", 10*time.Second)
 	t.Logf("a value written after the fault was in use %s after its end", time.Since(ended).Round(10*time.Millisecond))
 	l.stop(t)

@@ -13,7 +13,7 @@ import (
 const (
 	breakerLimit = 5 // transport failures in a row that open it
 	probeFirst   = time.Second
-	probeMax     = 5 * time.Second
+	probeMax     = 4 * time.Second // a second is left for the login and the read: served within five
 )
 
 var (

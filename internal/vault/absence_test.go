@@ -235,3 +235,37 @@ func TestAPolicysDenialIsNotTakenForADeadToken(t *testing.T) {
 		}
 	})
 }
+
+// The pause that a login was asked for ends when it ends: what waits for the
+// token does not begin it anew.
+func TestAThrottledLoginIsMadeWhenItsPauseIsOver(t *testing.T) {
+	v := &remote{}
+	v.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/login") || v.logins.Load() > 0 {
+			return false
+		}
+		v.logins.Add(1)
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = fmt.Fprint(w, `{"errors":["rate limit quota exceeded"]}`)
+		return true
+	}
+	meet(t, v, func(t *testing.T, r *keyring.Ring) {
+		view := r.View(keyring.Options{})
+		e := view.Pin(store.Address{Path: "a"})
+		began := time.Now()
+		view.Start()
+		for {
+			if _, err := e.Key(t.Context(), ""); err == nil {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if d := time.Since(began); d < 2*time.Minute || d > 125*time.Second {
+			t.Errorf("served after %s", d)
+		}
+		if n := v.logins.Load(); n != 2 {
+			t.Errorf("%d logins", n)
+		}
+	})
+}
