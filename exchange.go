@@ -4,13 +4,13 @@ package apikeyinject
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
 // exchange carries an injection from the handler to its transport. It is the
@@ -62,27 +62,27 @@ func (e *exchange) clean(h http.Header) {
 	e.inj.Scrub(h)
 }
 
-// cleanTrailers makes sure that nothing comes back as a trailer that may not
-// come back as a header.
-func (e *exchange) cleanTrailers(res *http.Response) {
+// watchBody makes sure that nothing comes back as a trailer that may not come
+// back as a header, and that no error of reading quotes the upstream.
+func (e *exchange) watchBody(res *http.Response) {
 	if res.StatusCode == http.StatusSwitchingProtocols || res.Body == http.NoBody {
 		return // a tunnel, which reverse_proxy wants as it came, or nothing to follow
 	}
 	e.clean(res.Trailer) // those announced
-	e.body = responseBody{ReadCloser: res.Body, ex: e, res: res}
+	e.body = responseBody{Body: quoted.Body{ReadCloser: res.Body}, ex: e, res: res}
 	res.Body = &e.body
 }
 
 // responseBody cleans the trailers when the body has ended: an upstream need
 // not announce them.
 type responseBody struct {
-	io.ReadCloser
+	quoted.Body
 	ex  *exchange
 	res *http.Response
 }
 
 func (b *responseBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Body.Read(p)
 	if err != nil {
 		b.ex.clean(b.res.Trailer)
 	}
@@ -90,7 +90,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 }
 
 func (b *responseBody) Close() error {
-	err := b.ReadCloser.Close()
+	err := b.Body.Close()
 	b.ex.clean(b.res.Trailer)
 	return err
 }

@@ -139,19 +139,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	res.Request = r // the copy holds the key
-	if hasTrailers(res) {
-		res.Body = quoted.Body{ReadCloser: res.Body}
-	}
 	ex.clean(res.Header)
-	ex.cleanTrailers(res)
+	ex.watchBody(res)
 	return res, nil
-}
-
-// hasTrailers tells whether reading the body may end in an error that quotes
-// the upstream: in that of a trailer, or of an HTTP/2 connection. The body of a
-// 101 is a connection, and stays what it is.
-func hasTrailers(res *http.Response) bool {
-	return res.StatusCode != http.StatusSwitchingProtocols && (res.ContentLength < 0 || res.ProtoMajor > 1)
 }
 
 // outbound is the copy of a request: one allocation for both structs.
