@@ -116,6 +116,13 @@ func TestG8AWrongSecretIDIsTriedOnce(t *testing.T) {
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); <-time.After(50 * time.Millisecond) {
 		refused(t, st.ask("/p0", ""), http.StatusServiceUnavailable, "key_unavailable")
 	}
+	for _, ttl := range []string{"2s", "3s"} { // a reload is no new credential
+		s.ttl = ttl
+		if err := st.caddy.Load(st.config(s)); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, st.ask("/p0", ""), http.StatusServiceUnavailable, "key_unavailable")
+	}
 	if n := logins(p); n != 1 {
 		t.Errorf("%d logins with a secret_id that Vault refuses", n)
 	}
