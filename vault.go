@@ -136,6 +136,7 @@ func (s *VaultStore) loadTrustPool(ctx caddy.Context, c *vault.Config) error {
 	if len(s.TrustPoolRaw) == 0 {
 		return nil
 	}
+	raw := s.TrustPoolRaw // loading the module clears the field
 	mod, err := ctx.LoadModule(s, "TrustPoolRaw")
 	if err != nil {
 		return fmt.Errorf("tls_trust_pool: %w", err)
@@ -143,6 +144,16 @@ func (s *VaultStore) loadTrustPool(ctx caddy.Context, c *vault.Config) error {
 	ca, ok := mod.(caddytls.CA)
 	if !ok {
 		return wrong("tls_trust_pool", "is no pool of authorities")
+	}
+	// One file is read again by the client when it changes. Loading the module
+	// has shown that it is there and holds certificates.
+	var file struct {
+		Provider string   `json:"provider"`
+		PEM      []string `json:"pem_files"`
+	}
+	if err := json.Unmarshal(raw, &file); err == nil && file.Provider == "file" && len(file.PEM) == 1 {
+		c.TLSFiles.CACert = file.PEM[0]
+		return nil
 	}
 	c.TLS = &tls.Config{RootCAs: ca.CertPool(), MinVersion: tls.VersionTLS12}
 	return nil
