@@ -70,13 +70,24 @@ func (e *Entry) zone(snap *snapshot, now int64) zone {
 // no earlier good value is held; ctx's own when it ended while waiting; and an
 // [*UnavailableError] for everything that is not authoritative.
 func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
-	now := e.view.ring.now()
 	s := e.slot.Load()
-	if snap := s.snap.Load(); e.zone(snap, now) == fresh {
-		s.touch(now)
-		if k, err := e.pick(snap, field, now); err == nil {
-			return k, nil
-		}
+	snap := s.snap.Load()
+	if snap == nil {
+		return e.slow(ctx, field)
+	}
+	// Read before the clock: that waits for what was asked of memory before, and
+	// so the snapshot comes at the same time as the address that was compared.
+	key := snap.key
+	now := e.view.ring.now()
+	if e.zone(snap, now) != fresh {
+		return e.slow(ctx, field)
+	}
+	s.touch(now)
+	if field == "" && key != nil {
+		return key, nil
+	}
+	if k, err := e.pick(snap, field, now); err == nil {
+		return k, nil
 	}
 	return e.slow(ctx, field)
 }

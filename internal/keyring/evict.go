@@ -2,7 +2,10 @@
 
 package keyring
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 const (
 	sweepEvery = time.Minute
@@ -37,10 +40,9 @@ func (r *Ring) sweep(now int64) {
 // evict lets go of a customer's slot unless it is being read. Entries that hold
 // it look their address up again.
 func (t *table) evict(s *slot) bool {
-	h := t.shard(s.addr)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.slots[s.addr] != s || s.pins.Load() > 0 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.warm(s.addr) != s || s.pins.Load() > 0 {
 		return false
 	}
 	s.mu.Lock()
@@ -48,8 +50,7 @@ func (t *table) evict(s *slot) bool {
 	if s.flight != nil {
 		return false
 	}
-	delete(h.slots, s.addr)
-	t.size.Add(-1)
+	t.remove(s)
 	s.gone.Store(true)
 	s.snap.Store(nil)
 	t.ring.queue.remove(s)
@@ -57,30 +58,25 @@ func (t *table) evict(s *slot) bool {
 }
 
 // evictOne makes room after a slot came, by dropping the one of a sample that
-// was unused for longest. A map's iteration begins anywhere, so the sample is a
-// random one, and no order has to be kept on the request path.
+// was unused for longest. The index is in no order but that of random hashes, so
+// neighbours anywhere in it are a random sample, and no order has to be kept on
+// the request path.
 func (t *table) evictOne(came *slot) {
 	if t.ring.breaker.isOpen() {
 		return
 	}
 	var oldest *slot
 	n := 0
-	first := t.index(came.addr)
-	for i := 0; i < shardCount && n < sampleSize; i++ { // mostly one shard is enough
-		h := &t.shards[(first+i)%shardCount]
-		h.mu.RLock()
-		for _, s := range h.slots {
-			if s == came || s.pins.Load() > 0 {
-				continue
-			}
-			if oldest == nil || s.used.Load() < oldest.used.Load() {
-				oldest = s
-			}
-			if n++; n == sampleSize {
-				break
-			}
+	for s := range t.index.from(rand.Uint64()) { //nolint:gosec // any place will do
+		if s == came || s.gone.Load() || s.pins.Load() > 0 {
+			continue
 		}
-		h.mu.RUnlock()
+		if oldest == nil || s.used.Load() < oldest.used.Load() {
+			oldest = s
+		}
+		if n++; n == sampleSize {
+			break
+		}
 	}
 	if oldest != nil {
 		t.evict(oldest)

@@ -23,29 +23,29 @@ const (
 )
 
 // slot is what a ring knows of one document. A hundred thousand of them are
-// held at once, so what only a failing one needs hangs on a pointer.
+// held at once, so what only a failing one needs hangs on a pointer. What every
+// request reads comes first, side by side.
 type slot struct {
-	// What every request reads comes first, in one cache line.
-	snap    atomic.Pointer[snapshot]
+	snap atomic.Pointer[snapshot]
+	addr store.Address
+	used atomic.Int64
+
 	trouble atomic.Pointer[trouble] // nil: the last read was good
-	used    atomic.Int64
-	pins    atomic.Int32 // views that pin it; changed under the table's locks
-	kept    atomic.Int32 // of these, started ones: it is refreshed by schedule
-	queued  atomic.Bool  // a request asked for a refresh that has not begun
-	gone    atomic.Bool  // no longer in the table: entries look it up anew
+	pins    atomic.Int32            // views that pin it; changed under the table's locks
+	kept    atomic.Int32            // of these, started ones: it is refreshed by schedule
+	queued  atomic.Bool             // a request asked for a refresh that has not begun
+	gone    atomic.Bool             // no longer in the table: entries look it up anew
+
+	// Of the queue, under its lock.
+	urgent bool
+	index  int32 // in its heap, plus one; 0: not queued
+	due    int64
 
 	rejected atomic.Pointer[Key] // the newest key, while upstreams refuse it
 
 	mu      sync.Mutex
 	flight  *flight  // the read under way
 	refusal *refusal // nil: no upstream refused this key
-
-	addr store.Address
-
-	// Of the queue, under its lock.
-	urgent bool
-	index  int32 // in its heap, plus one; 0: not queued
-	due    int64
 }
 
 // touch notes a use. A slot that is used by all cores at once is written once a

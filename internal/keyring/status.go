@@ -88,6 +88,17 @@ func (e *Entry) status(s *slot) Status {
 	return st
 }
 
+// Holds tells, without a read, whether a usable key is held for field.
+func (e *Entry) Holds(field string) bool {
+	now := e.view.ring.now()
+	snap := e.live().snap.Load()
+	if e.zone(snap, now) == dead {
+		return false
+	}
+	f := snap.find(field)
+	return f != nil && f.key != nil && (f.bad == nil || now-f.bad.since < int64(e.view.opts.MaxStale))
+}
+
 // Health returns the state of the store.
 func (v *View) Health() Health {
 	r := v.ring

@@ -1,51 +1,31 @@
-// Where slots are found: customers and pins in shards, and what holds nothing
+// Where slots are found: customers and pins in the index, and what holds nothing
 // apart from them.
 
 package keyring
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// shardCount keeps requests for different customers from meeting at one lock.
-const shardCount = 64
-
-// table finds slots by address. Locks are taken in the order cold, shard, slot,
-// queue.
+// table finds slots by address. Locks are taken in the order cold, table, slot,
+// queue; finding a slot that holds something takes none.
 type table struct {
 	ring   *Ring
-	seed   maphash.Seed
-	shards [shardCount]shard
+	index  index
+	mu     sync.Mutex // of who changes the index
 	cold   cold
-	size   atomic.Int64 // slots in the shards
+	size   atomic.Int64 // slots in the index
 	pinned atomic.Int64 // of these, pinned ones
-}
-
-type shard struct {
-	mu    sync.RWMutex
-	slots map[store.Address]*slot
 }
 
 func (t *table) init(r *Ring) {
 	t.ring = r
-	t.seed = maphash.MakeSeed()
-	for i := range t.shards {
-		t.shards[i].slots = make(map[store.Address]*slot)
-	}
+	t.index.init()
 	t.cold.slots = make(map[store.Address]*slot)
 }
-
-// index is the shard of a. The path alone spreads well enough, and costs a third
-// of the whole address.
-func (t *table) index(a store.Address) int {
-	return int(maphash.String(t.seed, a.Path) % shardCount)
-}
-
-func (t *table) shard(a store.Address) *shard { return &t.shards[t.index(a)] }
 
 // get returns the slot of a, nil when there is none.
 func (t *table) get(a store.Address) *slot {
@@ -57,11 +37,19 @@ func (t *table) get(a store.Address) *slot {
 	return t.cold.slots[a]
 }
 
-func (t *table) warm(a store.Address) *slot {
-	h := t.shard(a)
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.slots[a]
+// warm returns the slot of a if it is in the index.
+func (t *table) warm(a store.Address) *slot { return t.index.find(t.index.hash(&a), &a) }
+
+// add puts s into the index. The lock is held.
+func (t *table) add(s *slot) {
+	t.index.add(t.index.hash(&s.addr), s)
+	t.size.Add(1)
+}
+
+// remove takes s out of the index. The lock is held.
+func (t *table) remove(s *slot) {
+	t.index.remove(t.index.hash(&s.addr), s)
+	t.size.Add(-1)
 }
 
 // ensure returns the slot of a, which begins as one that holds nothing.
@@ -82,15 +70,13 @@ func (t *table) ensure(a store.Address) *slot {
 func (t *table) pin(a store.Address) *slot {
 	t.cold.mu.Lock()
 	defer t.cold.mu.Unlock()
-	h := t.shard(a)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.slots[a]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.warm(a)
 	if s == nil {
 		s = t.cold.ensure(a, t.ring)
 		delete(t.cold.slots, a)
-		h.slots[a] = s
-		t.size.Add(1)
+		t.add(s)
 	}
 	if s.pins.Add(1) == 1 {
 		t.pinned.Add(1)
@@ -101,10 +87,9 @@ func (t *table) pin(a store.Address) *slot {
 // unpin takes one pin back. What nobody pins any more is a customer's key like
 // any other: held until it is idle.
 func (t *table) unpin(s *slot) {
-	h := t.shard(s.addr)
-	h.mu.Lock()
+	t.mu.Lock()
 	last := s.pins.Add(-1) == 0
-	h.mu.Unlock()
+	t.mu.Unlock()
 	if last {
 		t.pinned.Add(-1)
 		t.demote(s) // if it holds nothing
@@ -121,17 +106,17 @@ func (t *table) promote(s *slot) {
 	if t.cold.slots[s.addr] == s {
 		delete(t.cold.slots, s.addr)
 	}
-	h := t.shard(s.addr)
-	h.mu.Lock()
-	if h.slots[s.addr] == nil && s.snap.Load() != nil {
-		h.slots[s.addr] = s
-		t.size.Add(1)
+	t.mu.Lock()
+	there := t.warm(s.addr)
+	if there == nil && s.snap.Load() != nil {
+		t.add(s)
+		there = s
 		s.gone.Store(false)
 	}
-	if h.slots[s.addr] != s {
+	if there != s {
 		s.gone.Store(true)
 	}
-	h.mu.Unlock()
+	t.mu.Unlock()
 	t.cold.mu.Unlock()
 	if t.customers() > t.ring.opts.MaxEntries {
 		t.evictOne(s)
@@ -143,14 +128,12 @@ func (t *table) promote(s *slot) {
 func (t *table) demote(s *slot) {
 	t.cold.mu.Lock()
 	defer t.cold.mu.Unlock()
-	h := t.shard(s.addr)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.slots[s.addr] != s || s.pins.Load() > 0 || s.snap.Load() != nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.warm(s.addr) != s || s.pins.Load() > 0 || s.snap.Load() != nil {
 		return
 	}
-	delete(h.slots, s.addr)
-	t.size.Add(-1)
+	t.remove(s)
 	t.cold.add(s, t.ring)
 }
 
@@ -166,22 +149,12 @@ func (t *table) othersHeld(s *slot) bool {
 	return n > 0
 }
 
-// each calls f for every slot in the shards, until it returns false. Slots that
+// each calls f for every slot in the index, until it returns false. Slots that
 // come or go meanwhile may be missed.
 func (t *table) each(f func(*slot) bool) {
-	var some []*slot
-	for i := range t.shards {
-		h := &t.shards[i]
-		h.mu.RLock()
-		some = some[:0]
-		for _, s := range h.slots {
-			some = append(some, s)
-		}
-		h.mu.RUnlock()
-		for _, s := range some {
-			if !f(s) {
-				return
-			}
+	for s := range t.index.from(0) {
+		if !s.gone.Load() && !f(s) {
+			return
 		}
 	}
 }
