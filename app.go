@@ -49,8 +49,8 @@ type App struct {
 
 	mu    sync.Mutex // guards what follows: handlers ask while provisioning
 	views map[string]*heldView
-	fixed map[string]*keyring.Entry // keys of routes, by label, for the gauges
-	refs  []*keyUse                 // keys of routes
+	fixed map[string]watchedKey // keys of routes, by label, for the gauges
+	refs  []*keyUse             // keys of routes
 }
 
 // Catalog says where the embedded database lies.
@@ -125,7 +125,7 @@ func (a *App) UnmarshalJSON(data []byte) error {
 // Provision reads the configuration. It reaches out to nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
-	a.views, a.fixed = make(map[string]*heldView), make(map[string]*keyring.Entry)
+	a.views, a.fixed = make(map[string]*heldView), make(map[string]watchedKey)
 	if err := a.compile(); err != nil {
 		return err
 	}

@@ -82,8 +82,7 @@ func (f figures) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 	}
 	for _, label := range slices.Sorted(maps.Keys(fixed)) {
-		st := fixed[label].Status()
-		held := st.State != "missing" && st.State != "dead"
+		st, held := fixed[label].entry.Status(), fixed[label].entry.Holds(fixed[label].field)
 		gauge(keyHeld, boolean(held), label)
 		if !held {
 			continue
@@ -105,15 +104,21 @@ func boolean(b bool) float64 {
 	return 0
 }
 
+// watchedKey is a key that a configuration names.
+type watchedKey struct {
+	entry *keyring.Entry
+	field string
+}
+
 // watch remembers the key of a route for the gauges.
-func (a *App) watch(label string, e *keyring.Entry) {
+func (a *App) watch(label, field string, e *keyring.Entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.fixed[label] = e
+	a.fixed[label] = watchedKey{e, field}
 }
 
 // watched returns copies of what the gauges look at.
-func (a *App) watched() (map[string]*keyring.Entry, map[string]*heldView) {
+func (a *App) watched() (map[string]watchedKey, map[string]*heldView) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return maps.Clone(a.fixed), maps.Clone(a.views)

@@ -136,7 +136,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.connection.expr == "" {
 		h.fixed = h.keys.Pin(h.integration.Key.address(""))
-		app.watch(h.label, h.fixed)
+		app.watch(h.label, h.integration.Key.Field, h.fixed)
 	}
 	app.use(&keyUse{label: h.label, key: h.integration.Key, connection: h.Connection, entry: h.fixed})
 	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, h.integration, h.plan); err != nil {
