@@ -103,7 +103,10 @@ func (s *LocalStore) path() string {
 // identity is the database: it has one keyset, whatever its source.
 func (s *LocalStore) identity() string { return s.path() }
 
-func (s *LocalStore) open() (store.Store, error) {
+func (s *LocalStore) open() (store.Store, error) { return s.sealed(true), nil }
+
+// sealed returns the store, not yet opened. Only with create it makes a keyset.
+func (s *LocalStore) sealed(create bool) *localStore {
 	path := s.path()
 	sealed := seal.New(seal.Config{
 		Open: func(ctx context.Context) (seal.Database, error) {
@@ -114,9 +117,9 @@ func (s *LocalStore) open() (store.Store, error) {
 			return db, nil
 		},
 		Keyset: s.source,
-		Create: true,
+		Create: create,
 	})
-	return &localStore{Store: sealed}, nil
+	return &localStore{Store: sealed}
 }
 
 // start opens the database ahead of the first request: a migration may take
