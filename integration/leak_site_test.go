@@ -152,6 +152,7 @@ func route(prefix, base string, p placement) string {
 			store %[5]s
 		}
 		allow anyone
+		audit on
 		header_up X-Copy "%[6]s"
 		header_up X-Marker {http.request.header.X-Marker}
 		header_down X-Down "%[6]s"

@@ -75,6 +75,8 @@ func misbehave(r *harness.Request) harness.Answer {
 		return harness.Close()
 	case "timeout":
 		return harness.Hang()
+	case "unsolicited":
+		return harness.Raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nX-Echo: " + key + "\r\n\r\n")
 	case "500":
 		return harness.Text(500, "sorry")
 	case "handle-own":

@@ -188,19 +188,19 @@ func TestEveryRequestIsAccountedForOnce(t *testing.T) {
 		_, all := o.scrape()
 		return all[`key_held{integration="replayed"}`] == 1 && all[`key_held{integration="injected"}`] == 1
 	})
-	alice := []string{"Remote-User: alice"}
+	const asAlice = "Remote-User: alice"
 	o.vault.Put("rotated", map[string]any{"apiKey": "new"})
 	cases := []said{
-		{method: "GET", path: "/injected", lines: alice, status: 200, integration: "injected", outcome: "injected", version: 1, caller: "alice"},
+		{method: "GET", path: "/injected", lines: []string{asAlice}, status: 200, integration: "injected", outcome: "injected", version: 1, caller: "alice"},
 		{method: "POST", path: "/connection", lines: []string{"X-Customer: acme"}, status: 200, integration: "connection", outcome: "injected", connection: "acme", version: 1},
 		{method: "GET", path: "/replayed", status: 200, integration: "replayed", outcome: "replayed", version: 2},
 		{method: "GET", path: "/quiet", status: 200, integration: "quiet", outcome: "injected", version: 1, silent: true},
 		{method: "GET", path: "/down", status: 502, integration: "down", outcome: "upstream_failed", version: 1},
 		{method: "GET", path: "/injected/bob", lines: []string{"Remote-User: bob"}, status: 403, integration: "injected", outcome: "forbidden", caller: "bob"},
-		{method: "GET", path: "/injected/page", lines: append(alice, "Origin: https://evil.example"), status: 403, integration: "injected", outcome: "forbidden", caller: "alice"},
+		{method: "GET", path: "/injected/page", lines: []string{asAlice, "Origin: https://evil.example"}, status: 403, integration: "injected", outcome: "forbidden", caller: "alice"},
 		{method: "GET", path: "/disabled", status: 403, integration: "disabled", outcome: "disabled"},
-		{method: "TRACE", path: "/injected", lines: alice, status: 405, integration: "injected", outcome: "method_not_allowed", caller: "alice"},
-		{method: "GET", path: "/injected/a/%2e%2e/b", lines: alice, status: 400, integration: "injected", outcome: "bad_path", caller: "alice"},
+		{method: "TRACE", path: "/injected", lines: []string{asAlice}, status: 405, integration: "injected", outcome: "method_not_allowed", caller: "alice"},
+		{method: "GET", path: "/injected/a/%2e%2e/b", lines: []string{asAlice}, status: 400, integration: "injected", outcome: "bad_path", caller: "alice"},
 		{method: "GET", path: "/connection/none", status: 400, integration: "connection", outcome: "bad_connection"},
 		{method: "GET", path: "/connection/unknown", lines: []string{"X-Customer: nobody"}, status: 404, integration: "connection", outcome: "unknown_connection", connection: "nobody"},
 		{method: "GET", path: "/missing", status: 502, integration: "missing", outcome: "key_not_found"},
@@ -220,7 +220,7 @@ func TestEveryRequestIsAccountedForOnce(t *testing.T) {
 	}
 	t.Run("an answer that breaks off", func(t *testing.T) {
 		o.up.Answer(func(*harness.Request) harness.Answer { return harness.Truncated(200, "half of", 100) })
-		o.call("GET", "/injected/half", alice...)
+		o.call("GET", "/injected/half", asAlice)
 		want[`requests_total{integration="injected",outcome="injected"}`]++
 		half := said{method: "GET", path: "/injected/half", status: 200, integration: "injected", outcome: "injected", version: 1, caller: "alice"}
 		o.checkAccessLog(half, `"uri":"/injected/half"`)
@@ -236,7 +236,7 @@ func TestEveryRequestIsAccountedForOnce(t *testing.T) {
 		if got := o.requests(); !maps.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
-		o.call("GET", "/injected", alice...)
+		o.call("GET", "/injected", asAlice)
 		want[`requests_total{integration="injected",outcome="injected"}`]++
 		until(t, "the counters", 5*time.Second, func() bool { return maps.Equal(o.requests(), want) })
 	})
@@ -319,8 +319,10 @@ func TestFigures(t *testing.T) {
 		if err != nil || len(problems) > 0 {
 			t.Errorf("%v %v", problems, err)
 		}
-		for _, family := range []string{"requests_total counter", "key_age_seconds gauge", "key_version gauge", "key_held gauge",
-			"breaker_state gauge", "vault_requests_total counter", "vault_request_seconds histogram"} {
+		for _, family := range []string{
+			"requests_total counter", "key_age_seconds gauge", "key_version gauge", "key_held gauge",
+			"breaker_state gauge", "vault_requests_total counter", "vault_request_seconds histogram",
+		} {
 			if !strings.Contains(text, "# TYPE caddy_apikey_inject_"+family+"\n") {
 				t.Errorf("no %s", family)
 			}
@@ -344,8 +346,10 @@ func TestFigures(t *testing.T) {
 		}
 	})
 	t.Run("Vault", func(t *testing.T) {
-		for _, series := range []string{`vault_requests_total{class="ok",op="read"}`, `vault_requests_total{class="not_found",op="read"}`,
-			`vault_request_seconds_count{op="read"}`, `vault_request_seconds_sum{op="read"}`} {
+		for _, series := range []string{
+			`vault_requests_total{class="ok",op="read"}`, `vault_requests_total{class="not_found",op="read"}`,
+			`vault_request_seconds_count{op="read"}`, `vault_request_seconds_sum{op="read"}`,
+		} {
 			if all[series] <= 0 {
 				t.Errorf("%s is %v", series, all[series])
 			}
