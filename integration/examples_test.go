@@ -4,6 +4,7 @@
 package integration
 
 import (
+	"bytes"
 	"crypto/x509/pkix"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
@@ -27,6 +29,9 @@ type example struct {
 	// arrives lists, for each curl line of the comment, the request line and a
 	// header line that the upstream must have got, and one that it must not.
 	arrives []arrival
+
+	// after looks at what is left. May be nil.
+	after func(t *testing.T, x *exampleRun)
 }
 
 type arrival struct{ requestLine, header, not string }
@@ -54,6 +59,10 @@ func TestExamples(t *testing.T) {
 			{"GET /v1/summary", "Authorization: Api-Key acme key+", "X-Api-Key"},
 		}},
 		{file: "per-customer.caddyfile", arrives: []arrival{{"GET /contacts", "X-Api-Key: crm-of-acme", "Authorization"}}},
+		{file: "audit.caddyfile", env: auditFile, after: audited, arrives: []arrival{
+			{"GET /v1/invoices", "X-Api-Key: acme key+", "Authorization"},
+			{"GET /v1/health", "X-Api-Key: acme key+", "Authorization"},
+		}},
 		{file: "approle.caddyfile", env: appRole, arrives: []arrival{{"GET /v1/invoices", "X-Api-Key: acme key+", "Authorization"}}},
 		{file: "ai-agents.caddyfile", env: agents, arrives: []arrival{{"POST /v1/chat/completions", "Authorization: Bearer sk-real", "Bearer unused"}}},
 	}
@@ -115,6 +124,9 @@ func (e example) run(t *testing.T, vault *vaulttest.Server) {
 		x.curl(t, line)
 		checkArrival(t, x.upstream.Only(), e.arrives[i])
 	}
+	if e.after != nil {
+		e.after(t, x)
+	}
 }
 
 func checkArrival(t *testing.T, got *harness.Request, want arrival) {
@@ -158,6 +170,27 @@ func (x *exampleRun) curl(t *testing.T, line string) string {
 		t.Fatalf("%s: %v\n%s", line, err, out)
 	}
 	return string(out)
+}
+
+func auditFile(_ *testing.T, x *exampleRun) []string {
+	return []string{"AUDIT_LOG=" + filepath.Join(x.dir, "audit.log")}
+}
+
+// audited finds the one audited call in the file.
+func audited(t *testing.T, x *exampleRun) {
+	var text []byte
+	until(t, "a line in the audit", 5*time.Second, func() bool {
+		text, _ = os.ReadFile(filepath.Join(x.dir, "audit.log"))
+		return bytes.HasSuffix(text, []byte("\n"))
+	})
+	for _, want := range []string{`"caller":"billing"`, `"integration":"acme-internal"`, `"key_version":1`, `"path":"/acme/invoices"`, `"outcome":"injected"`} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("the audit lacks %s: %s", want, text)
+		}
+	}
+	if n := bytes.Count(text, []byte("\n")); n != 1 {
+		t.Errorf("%d lines in the audit, want 1: %s", n, text)
+	}
 }
 
 // appRole makes the role that the AppRole example logs in with, at a Vault that
