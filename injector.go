@@ -158,7 +158,8 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 	if out.req.URL != nil { // a retry; the first attempt's body may still be read
 		out = new(outbound)
 	}
-	out.req, out.url = *r, *r.URL
+	out.req = *r
+	out.url = *r.URL // not in one statement: that would copy both twice
 	out.req.URL = &out.url
 	if tracesOrConnects(r.Method) { // a method option may hold a placeholder
 		return nil, errMethod.handlerError()

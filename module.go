@@ -70,9 +70,10 @@ type Handler struct {
 	stripPrefix string
 	config      map[string]string
 
-	refused      []int    // statuses that refuse a key; none: off
-	replayBuffer int64    // bytes
-	readHeaders  []string // headers that caller and connection read
+	refused      []int      // statuses that refuse a key; none: off
+	replayBuffer int64      // bytes
+	readHeaders  []string   // headers that caller and connection read
+	leaves       [][]string // see leftOut
 
 	accessLogs bool // of the server
 	audit      bool
@@ -238,6 +239,7 @@ func (h *Handler) provisionRoute(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.readHeaders = append(headersRead(h.caller), headersRead(h.Connection)...)
+	h.leaves = h.leftOut()
 	return nil
 }
 

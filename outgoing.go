@@ -111,30 +111,53 @@ func tracesOrConnects(method string) bool {
 	return strings.EqualFold(method, http.MethodTrace) || strings.EqualFold(method, http.MethodConnect)
 }
 
-// leavesOut tells whether a header of the client does not go upstream.
+// neverSent are headers that no upstream gets: those of the connection, the
+// gateway's own, and those that some servers read instead of the path we checked.
+var neverSent = []string{
+	"Connection", "Upgrade", "Http2-Settings",
+	"Provider-Config-Key", "Connection-Id",
+	"X-Original-Url", "X-Rewrite-Url",
+}
+
+// forwardedPrefix begins the names of a family of headers about the caller.
+const forwardedPrefix = "X-Forwarded-"
+
+// leftOut returns the names of the client's headers that do not go upstream, by
+// their length: by that alone most headers are none of them.
+func (h *Handler) leftOut() [][]string {
+	names := slices.Concat(neverSent, h.readHeaders)
+	if !h.integration.ForwardCredentials {
+		names = append(names, "Authorization", "Proxy-Authorization", "Cookie")
+	}
+	if !h.integration.ForwardedHeaders {
+		names = append(names, "Forwarded", "X-Real-Ip", "Via")
+	}
+	if !h.plan.placement.InQuery() {
+		names = append(names, h.plan.placement.Name())
+	}
+	var byLength [][]string
+	for _, name := range names {
+		for len(byLength) <= len(name) {
+			byLength = append(byLength, nil)
+		}
+		byLength[len(name)] = append(byLength[len(name)], name)
+	}
+	return byLength
+}
+
+// leavesOut tells whether a header of the client does not go upstream, whatever
+// its casing and whether it has hyphens or underscores, which CGI and its like
+// read as one.
 func (h *Handler) leavesOut(name string) bool {
-	if strings.IndexByte(name, '_') >= 0 { // read as a hyphen by CGI and its like
-		name = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	if len(name) < len(h.leaves) {
+		for _, other := range h.leaves[len(name)] {
+			if inject.SameHeader(other, name) {
+				return true
+			}
+		}
 	}
-	switch name {
-	case "Connection", "Upgrade", "Http2-Settings":
-		return true
-	case "Authorization", "Proxy-Authorization", "Cookie":
-		return !h.integration.ForwardCredentials || h.plan.placement.Replaces(name)
-	case "Forwarded", "X-Real-Ip", "Via":
-		return !h.integration.ForwardedHeaders || h.plan.placement.Replaces(name)
-	case "Provider-Config-Key", "Connection-Id": // the gateway's, never an upstream's
-		return true
-	case "X-Original-Url", "X-Rewrite-Url": // read by some servers instead of the path we checked
-		return true
-	}
-	if strings.HasPrefix(name, "X-Forwarded-") && !h.integration.ForwardedHeaders {
-		return true
-	}
-	if h.plan.placement.Replaces(name) {
-		return true
-	}
-	return slices.Contains(h.readHeaders, name)
+	return !h.integration.ForwardedHeaders && len(name) >= len(forwardedPrefix) &&
+		inject.SameHeader(name[:len(forwardedPrefix)], forwardedPrefix)
 }
 
 // filterTrailers leaves out the declared trailers that would also be left out
