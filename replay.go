@@ -73,6 +73,9 @@ func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*ht
 		return base.RoundTrip(out)
 	}
 	body := ex.keep(r, out)
+	if body != nil {
+		defer body.release()
+	}
 	res, err := base.RoundTrip(out)
 	if err != nil {
 		return nil, err
@@ -164,6 +167,9 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	if body != nil {
 		out.Body = io.NopCloser(bytes.NewReader(sent))
 	}
+	if len(sent) == 0 {
+		out.Body, out.ContentLength = nil, 0
+	}
 	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
 }
@@ -175,9 +181,10 @@ func hasBody(r *http.Request) bool {
 }
 
 // keep makes out's body one that can be sent again: of known length, up to the
-// limit. It returns nil for every other.
+// limit, or of a length that was not said and is found to be 0, as HTTP/3 does
+// it. It returns nil for every other.
 func (ex *exchange) keep(r, out *http.Request) *keptBody {
-	if !hasBody(r) || r.ContentLength < 0 || r.ContentLength > ex.rotation.handler.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
+	if !hasBody(r) || r.ContentLength > ex.rotation.handler.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
 		return nil
 	}
 	b := &keptBody{source: r.Body, want: r.ContentLength, settled: make(chan struct{})}
@@ -194,19 +201,23 @@ func drain(body io.ReadCloser) {
 	_ = body.Close()
 }
 
-// keptBody remembers a body of known length while it is sent, without delay.
+// keptBody remembers a body while it is sent, without delay.
 //
-// Closing it does not close the source: an upstream that refuses a request by
-// its header never gets the body, and the replay needs it whole. The server
-// closes the source when the request has ended.
+// Until it is released, closing it does not close the source: an upstream that
+// refuses a request by its header never gets the body, and the replay needs it
+// whole.
 type keptBody struct {
-	source io.Reader
-	want   int64
+	source io.ReadCloser
+	want   int64 // -1: unknown, and nothing is remembered
 
-	mu  sync.Mutex // held while the source is read
-	buf []byte     // not written any more once it is whole
+	mu   sync.Mutex // held while the source is read
+	buf  []byte     // not written any more once it is whole
+	some bool       // something was read
 
-	closed  atomic.Bool
+	empty atomic.Bool // nothing was read up to the end
+
+	closed, released atomic.Bool
+
 	once    sync.Once
 	settled chan struct{} // closed when it is whole, or the transport reads no more of it
 }
@@ -227,6 +238,10 @@ func (b *keptBody) read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, err := b.source.Read(p)
+	b.some = b.some || n > 0
+	if err == io.EOF && !b.some {
+		b.empty.Store(true)
+	}
 	if int64(len(b.buf)) < b.want {
 		b.buf = append(b.buf, p[:n]...)
 		if int64(len(b.buf)) >= b.want {
@@ -240,7 +255,20 @@ func (b *keptBody) read(p []byte) (int, error) {
 func (b *keptBody) Close() error {
 	b.closed.Store(true)
 	b.settle()
+	if b.released.Load() {
+		return b.source.Close()
+	}
 	return nil
+}
+
+// release says that nothing will be replayed any more. A source that was read
+// is closed with the body: reverse_proxy counts on it for not sending what is
+// left as the whole when it tries again.
+func (b *keptBody) release() {
+	b.released.Store(true)
+	if b.closed.Load() {
+		_ = b.source.Close()
+	}
 }
 
 func (b *keptBody) settle() { b.once.Do(func() { close(b.settled) }) }
@@ -248,8 +276,11 @@ func (b *keptBody) settle() { b.once.Do(func() { close(b.settled) }) }
 // whole returns the body when all of it is there in time. An upstream may
 // refuse before it got it all: the transport goes on sending, or stops, and
 // then the rest is read here. The goroutine ends at the latest with the
-// request, whose end closes the source.
+// request, when the server closes the source.
 func (b *keptBody) whole(ctx context.Context) ([]byte, bool) {
+	if b.want < 0 {
+		return nil, b.empty.Load()
+	}
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
 	select {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
 
@@ -195,5 +197,48 @@ func TestReplayToHTTP2(t *testing.T) {
 	for n := 2; n < 12; n++ {
 		r.rotate(fmt.Sprintf("key-%d", n))
 		r.want("POST", strings.NewReader(strings.Repeat("x", 1<<20)), 200, fmt.Sprintf("key-%d 1048576 HTTP/2.0", n))
+	}
+}
+
+// TestReplayOverHTTP3 has a client whose requests do not say that they have no
+// body.
+func TestReplayOverHTTP3(t *testing.T) {
+	r := newRotating(t, 401)
+	ca, port := harness.NewCA(t), harness.Port(t)
+	cert := ca.Server()
+	site := fmt.Sprintf(`{
+	auto_https disable_redirects
+}
+https://localhost:%d {
+	bind 127.0.0.1
+	tls %s %s
+	apikey_inject %s {
+		name X-Api-Key
+		key acme/prod
+		allow anyone
+	}
+}
+`, port, cert.CertFile, cert.KeyFile, r.up.URL())
+	if err := r.caddy.Load(site); err != nil {
+		t.Fatal(err)
+	}
+	tr := &http3.Transport{TLSClientConfig: ca.ClientTLS()}
+	t.Cleanup(func() { _ = tr.Close() })
+	for n, method := range []string{"GET", "DELETE", "POST"} {
+		key := fmt.Sprintf("key-%d", n+2)
+		r.rotate(key)
+		req, err := http.NewRequestWithContext(t.Context(), method, fmt.Sprintf("https://localhost:%d/", port), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != 200 || string(b) != key+" 0" {
+			t.Errorf("%s: %d %s", method, res.StatusCode, b)
+		}
 	}
 }
