@@ -36,6 +36,7 @@ func init() {
 //	    connection_config {
 //	        <name> <value>
 //	    }
+//	    audit             on|off
 //
 //	    # the integration, unless the argument names one
 //	    base_url     <url>
@@ -54,6 +55,8 @@ func init() {
 //	    forwarded_headers
 //	    insecure_http
 //	    response_compression
+//	    refused_statuses off|<statuses...>
+//	    replay_buffer    <size>
 //	    disabled
 //
 //	    # any option of reverse_proxy but to and dynamic
