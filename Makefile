@@ -32,9 +32,10 @@ run: ## start Caddy with a demo integration and a demo upstream
 test: ## all set-up and all tests
 	@tools/make/test.sh
 
-bench: ## the benchmarks
+bench: ## the benchmarks, and a minute side by side with plain reverse_proxy
 	@tools/make/need.sh go
-	@packages=$$(tools/make/packages.sh Benchmark); go test -run '^$$' -bench . -benchmem $$packages
+	@packages=$$(tools/make/packages.sh Benchmark); go test -run '^$$' -bench . -benchmem -benchtime 0.5s $$packages
+	@go run -tags $(TAGS) ./bench
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	@tools/make/fuzz.sh $(FUZZTIME)
