@@ -40,6 +40,7 @@ const (
 //	GET    /apikey_inject/keys   addresses and versions of a local store's keys
 //	PUT    /apikey_inject/keys   sets a key
 //	DELETE /apikey_inject/keys   deletes a key's document
+//	POST   /apikey_inject/explain  what would become of a request, and why
 //
 // A key comes in a body and never goes out again. The endpoint logs each
 // request's URL and headers, so nothing of a key may be there.
@@ -60,8 +61,13 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 
 // serve answers a request. Caddy knows an [caddy.APIError] only by value.
 func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path == adminExplain {
+		ctx, cancel := context.WithTimeout(r.Context(), adminBudget)
+		defer cancel()
+		return a.serveExplain(ctx, w, r)
+	}
 	if r.URL.Path != adminKeys {
-		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there is %s", r.URL.Path, adminKeys))
+		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s and %s", r.URL.Path, adminKeys, adminExplain))
 	}
 	// A client that leaves must not part what is stored from what is used.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), adminBudget)

@@ -22,11 +22,12 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "apikey-inject",
-		Usage: "check|set|list|delete",
+		Usage: "check|explain|set|list|delete",
 		Short: "Checks the keys of a configuration, and keeps those of the local store",
 		Long: `
-Checks that every key a configuration names can be read; and sets, lists and
-deletes the keys that apikey_inject keeps in its local store.
+Checks that every key a configuration names can be read; explains what becomes of
+a request, and why; and sets, lists and deletes the keys that apikey_inject keeps
+in its local store.
 
 The commands set, list and delete go to the running Caddy through its admin API, and what they change
 is used from the next request on. Where no Caddy runs they open the database
@@ -35,8 +36,8 @@ default place. Run them as the user that Caddy runs as.
 
 No key is ever shown. Keys in a Vault are written with Vault's own tools.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(checkCommand(), setCommand(), listCommand(), deleteCommand())
-			known := []string{"check", "set", "list", "delete"}
+			cmd.AddCommand(checkCommand(), explainCommand(), setCommand(), listCommand(), deleteCommand())
+			known := []string{"check", "explain", "set", "list", "delete"}
 			cmd.Args = cobra.ArbitraryArgs
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) == 0 {

@@ -45,6 +45,11 @@ func (t adminKeysAt) list(q *keyRequest) ([]keyInfo, error) {
 }
 
 func (t adminKeysAt) do(method, uri string, body, answer any) error {
+	return askAdmin(string(t), method, uri, body, answer)
+}
+
+// askAdmin sends a request with a JSON body to the admin API at addr.
+func askAdmin(addr, method, uri string, body, answer any) error {
 	var reader io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -53,7 +58,7 @@ func (t adminKeysAt) do(method, uri string, body, answer any) error {
 		}
 		reader = bytes.NewReader(b)
 	}
-	resp, err := caddycmd.AdminAPIRequest(string(t), method, uri, nil, reader)
+	resp, err := caddycmd.AdminAPIRequest(addr, method, uri, nil, reader)
 	if err != nil {
 		return plainAPIError(err)
 	}

@@ -34,6 +34,10 @@ type exchange struct {
 
 	rotation rotation
 
+	// explained takes the request instead of the upstream, when it is only to
+	// be explained. Nil: it is sent.
+	explained func(out *http.Request)
+
 	writer responseWriter
 	body   responseBody
 	first  outbound // the first attempt

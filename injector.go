@@ -130,6 +130,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if ex.explained != nil {
+		ex.explained(out)
+		return nil, explainedError{}
+	}
 	res, err := ex.roundTrip(t.base, r, out)
 	if err != nil {
 		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key

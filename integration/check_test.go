@@ -78,7 +78,7 @@ func checkable(options string, keys ...[2]string) string {
 
 const checkedCanary = "canary-of-checks-41d7" // 21 bytes
 
-func TestCheckNamesWhatIsWrong(t *testing.T) {
+func TestCheckNamesWhatIsWrong(t *testing.T) { //nolint:tparallel // the cases share one Vault, one after another
 	t.Parallel()
 	v := vaulttest.Start(t)
 	v.Put("acme/prod", map[string]any{"apiKey": checkedCanary})
@@ -147,11 +147,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 
 	t.Run("a connection", func(t *testing.T) {
 		only := checkable("\t\tstore vault\n", [2]string{"routed", "acme/prod"}, [2]string{"customers", "customers/${connectionId}/crm"})
-		rows, r := check(t, only, env)
+		_, r := check(t, only, env)
 		if r.Code != 0 {
 			t.Errorf("a key for each connection is no fault: %+v", r)
 		}
-		rows, _ = check(t, only, env, "--connection", "one")
+		rows, _ := check(t, only, env, "--connection", "one")
 		if got := rows["customers"]; got.Result != "ok" || got.Path != "customers/one/crm" || !strings.Contains(got.Detail, "under 16 bytes") {
 			t.Errorf("got %+v", got)
 		}
@@ -201,13 +201,13 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		roleID, secretID := v.AppRole("gateway", "acme-only", nil)
 		store := "\t\tstore vault {\n\t\t\tauth approle {\n\t\t\t\trole_id {env.ROLE}\n\t\t\t\tsecret_id {env.SECRET}\n\t\t\t}\n\t\t}\n"
 		config := checkable(store, [2]string{"routed", "acme/prod"}, [2]string{"right", "acme/fields token"})
-		rows, r := check(t, config, []string{"VAULT_ADDR=" + v.Addr, "ROLE=" + roleID, "SECRET=" + secretID})
+		_, r := check(t, config, []string{"VAULT_ADDR=" + v.Addr, "ROLE=" + roleID, "SECRET=" + secretID})
 		if r.Code != 0 {
 			t.Errorf("got %+v", r)
 		}
 		const wrong = "wrong-secret-id-93ab"
 		proxy := v.Proxy(t)
-		rows, r = check(t, config, []string{"VAULT_ADDR=" + proxy.Addr, "ROLE=" + roleID, "SECRET=" + wrong})
+		rows, r := check(t, config, []string{"VAULT_ADDR=" + proxy.Addr, "ROLE=" + roleID, "SECRET=" + wrong})
 		if got := rows["routed"]; got.Result != "refused" || !strings.Contains(got.Detail, "login refused: logging in at auth/approle: refused with 400 invalid role or secret ID") {
 			t.Errorf("got %+v", got)
 		}

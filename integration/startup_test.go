@@ -62,7 +62,7 @@ func (s *starting) serves(t *testing.T) {
 	}
 }
 
-func TestStartupModes(t *testing.T) {
+func TestStartupModes(t *testing.T) { //nolint:tparallel // the cases share one Vault, one after another
 	t.Parallel()
 	s := newStarting(t)
 	proxy := s.vault.Proxy(t)
@@ -115,7 +115,7 @@ func TestStartupModes(t *testing.T) {
 
 // TestEagerFailsTheLoad reloads a running Caddy with configurations that must
 // not start: the old one serves on.
-func TestEagerFailsTheLoad(t *testing.T) {
+func TestEagerFailsTheLoad(t *testing.T) { //nolint:tparallel // the cases share one Vault, one after another
 	t.Parallel() // one case takes all of the 30 s
 	s := newStarting(t)
 	proxy := s.vault.Proxy(t)

@@ -1,0 +1,358 @@
+package apikeyinject
+
+// This file holds how a route explains what it would do with a request: it goes
+// the whole way through the embedded proxy, up to the place where it would be
+// sent.
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+)
+
+// explanation says what would become of a request, and why. Of the key it holds
+// the mask alone.
+type explanation struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+
+	Server     string   `json:"server"`
+	Routes     []string `json:"routes,omitempty"`      // matched, from the outside in, by their place in the configuration
+	NotRun     []string `json:"not_run,omitempty"`     // handlers on the way that were passed over
+	AnsweredBy string   `json:"answered_by,omitempty"` // instead of apikey_inject
+
+	Integration string            `json:"integration,omitempty"`
+	Callers     *explainedCallers `json:"callers,omitempty"`
+	Refused     *explainedRefusal `json:"refused,omitempty"`
+	Key         *explainedKey     `json:"key,omitempty"`
+	Path        []string          `json:"path,omitempty"` // what was done to it, in order
+	Request     *explainedRequest `json:"request,omitempty"`
+	LeftOut     []explainedHeader `json:"left_out,omitempty"`
+	Transport   *explainedTarget  `json:"transport,omitempty"`
+}
+
+type explainedCallers struct {
+	Integration []string `json:"integration_allows,omitempty"`
+	Route       []string `json:"route_allows,omitempty"`
+	Caller      string   `json:"caller,omitempty"`
+	From        string   `json:"caller_from"`
+	Passes      bool     `json:"passes"`
+}
+
+type explainedRefusal struct {
+	Code    string `json:"code"`
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+type explainedKey struct {
+	Store      string     `json:"store"`
+	Path       string     `json:"path"`
+	Field      string     `json:"field,omitempty"`
+	Connection string     `json:"connection,omitempty"`
+	Version    int        `json:"version,omitempty"`
+	CreatedAt  *time.Time `json:"created_at,omitempty"` // by the store's clock
+	CheckedAt  *time.Time `json:"checked_at,omitempty"` // last seen to be the newest
+	State      string     `json:"state,omitempty"`      // fresh, stale, old
+	Masked     string     `json:"masked,omitempty"`
+}
+
+type explainedRequest struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Why     string            `json:"why"`
+	Headers []explainedHeader `json:"headers"`
+}
+
+type explainedHeader struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+	Why   string `json:"why"`
+}
+
+type explainedTarget struct {
+	Dials                 string `json:"dials"`
+	TLS                   bool   `json:"tls"`
+	DialTimeout           string `json:"dial_timeout"`
+	ResponseHeaderTimeout string `json:"response_header_timeout"`
+	RefusedStatuses       []int  `json:"refused_statuses"`
+	ReplayBuffer          int64  `json:"replay_buffer"`
+}
+
+// explainedError ends a request that is explained where it would be sent. It
+// passes for one that the client called off, which reverse_proxy neither tries
+// again nor holds against the upstream.
+type explainedError struct{}
+
+func (explainedError) Error() string        { return "explained, not sent" }
+func (explainedError) Is(target error) bool { return target == context.Canceled }
+
+// maskKey shows of a key its last four characters, when it is so long that they
+// help nobody who guesses the rest.
+func maskKey(key string) string {
+	const shown, long = 4, 16
+	if utf8.RuneCountInString(key) <= long {
+		return "****"
+	}
+	runes := []rune(key)
+	return "****" + string(runes[len(runes)-shown:])
+}
+
+// explain fills in what the route would do with r. Everything happens but the
+// sending: the key is read, and the proxy's own options are applied.
+func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation) {
+	e.Integration = h.label
+	e.Key = &explainedKey{Store: h.integration.Key.Store, Field: h.integration.Key.Field, Path: h.integration.Key.address(connectionID).String()}
+	e.Callers = &explainedCallers{
+		Integration: h.allow[0].lines(), Route: h.allow[1].lines(),
+		From: firstSet(h.caller, "{http.auth.user.id}"), Caller: h.user(repl),
+	}
+	e.Callers.Passes = h.allow[0].fits(r, e.Callers.Caller) && h.allow[1].fits(r, e.Callers.Caller)
+	w := newExplainWriter()
+	_, done, fail := h.admit(w, r, repl)
+	if fail != nil {
+		e.refuse(fail)
+		return
+	}
+	if done {
+		e.AnsweredBy = "apikey_inject itself: a browser's preflight, which the upstream does not see"
+		return
+	}
+	ren, entry, fail := h.resolve(r, repl)
+	if connection, ok := repl.GetString("http.apikey_inject.connection"); ok && h.fixed == nil {
+		e.Key.Connection, e.Key.Path = connection, h.integration.Key.address(connection).String()
+	}
+	if fail != nil {
+		e.refuse(fail)
+		return
+	}
+	e.Key.describe(ren, entry)
+	h.explainSent(w, r, ren, entry, e)
+}
+
+// describe adds what is known of a key that is held.
+func (k *explainedKey) describe(ren *rendered, entry *keyring.Entry) {
+	st := entry.Status()
+	k.Version, k.State, k.Masked = ren.key.Version, st.State, maskKey(ren.key.Value.Reveal())
+	if at := ren.key.CreatedAt; !at.IsZero() {
+		k.CreatedAt = &at
+	}
+	if at := st.CheckedAt; !at.IsZero() {
+		k.CheckedAt = &at
+	}
+}
+
+// explainSent runs the request through the embedded proxy.
+func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ren *rendered, entry *keyring.Entry, e *explanation) {
+	var sent *http.Request
+	ex := &exchange{
+		Context: r.Context(), owner: h.transport, inj: ren.inj, ren: ren, plan: h.plan,
+		rotation:           rotation{handler: h, entry: entry},
+		forwardCredentials: h.integration.ForwardCredentials, forwardedHeaders: h.integration.ForwardedHeaders,
+		explained: func(out *http.Request) { sent = out },
+	}
+	ex.writer.ResponseWriter, ex.writer.ex = w, ex
+	out, err := h.outgoing(r, ex)
+	if err != nil {
+		e.refuse(errPath)
+		return
+	}
+	e.path(h, r, out)
+	err = h.proxy.ServeHTTP(&ex.writer, out, explainNext{})
+	if sent == nil {
+		if f := asFailure(err); f != nil {
+			e.refuse(f)
+			return
+		}
+		e.Refused = &explainedRefusal{Code: "upstream_failed", Status: statusOf(err), Message: "reverse_proxy does not send this request: its upstream is held to be down, or a limit of its own is reached"}
+		return
+	}
+	e.sent(h, r, sent, e.Key.Masked)
+}
+
+func (e *explanation) refuse(f *failure) {
+	e.Refused = &explainedRefusal{Code: f.code, Status: f.status, Message: f.message}
+}
+
+// path says what was done to the path.
+func (e *explanation) path(h *Handler, r, out *http.Request) {
+	from, to := inject.EscapedPath(r.URL), inject.EscapedPath(out.URL)
+	e.Path = append(e.Path, "the route gets "+from)
+	switch {
+	case h.stripPrefix != "" && from != to:
+		e.Path = append(e.Path, "strip_prefix takes off "+h.stripPrefix)
+	case h.stripPrefix != "":
+		e.Path = append(e.Path, "strip_prefix "+h.stripPrefix+" is not what it begins with")
+	}
+	e.Path = append(e.Path, "base_url "+h.integration.BaseURL+" is put in front")
+}
+
+// sent describes the request as it would leave. The header or query parameter
+// that carries the key is written anew, with the mask in the key's place.
+func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
+	value := strings.ReplaceAll(h.plan.template.String(), "${apiKey}", masked)
+	for _, name := range h.plan.template.Fields() {
+		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", h.config[name])
+	}
+	placement := h.plan.placement
+	why := "the key, by the template " + h.plan.template.String()
+	u := *out.URL
+	if placement.InQuery() {
+		u.RawQuery = maskedQuery(u.RawQuery, placement.Name(), value)
+	}
+	e.Request = &explainedRequest{Method: out.Method, URL: u.String(), Why: "scheme, host and port are base_url's"}
+	if placement.InQuery() {
+		e.Request.Why += "; the query parameter " + placement.Name() + " is " + why
+	}
+	add := func(name, value, why string) {
+		e.Request.Headers = append(e.Request.Headers, explainedHeader{name, value, why})
+	}
+	host := "base_url's host"
+	if out.Host != h.plan.base.Host {
+		host = "a header_up of yours"
+	}
+	add("Host", firstSet(out.Host, u.Host), host)
+	for _, name := range slices.Sorted(maps.Keys(out.Header)) {
+		if !placement.InQuery() && name == placement.Name() {
+			add(name, value, why)
+			continue
+		}
+		for _, v := range out.Header[name] {
+			if v != "" || name != "User-Agent" { // an empty one keeps Go from adding its own
+				add(name, shownHeader(name, v), whySent(r, name, v))
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if _, ok := out.Header[name]; !ok || placement.Replaces(name) {
+			e.LeftOut = append(e.LeftOut, explainedHeader{Name: name, Why: h.whyLeftOut(name, r)})
+		}
+	}
+	e.target(h)
+}
+
+// maskedQuery puts the mask into the pair that carries the key, which is the
+// last.
+func maskedQuery(raw, name, masked string) string {
+	if at := strings.LastIndexByte(raw, '&'); at >= 0 {
+		raw = raw[:at+1]
+	} else {
+		raw = ""
+	}
+	return raw + url.QueryEscape(name) + "=" + strings.ReplaceAll(url.QueryEscape(masked), "%2A", "*")
+}
+
+// shownHeader keeps the caller's own credentials out of the answer.
+func shownHeader(name, value string) string {
+	switch name {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return "****"
+	}
+	return value
+}
+
+func whySent(r *http.Request, name, value string) string {
+	if slices.Contains(r.Header[name], value) {
+		return "the caller's"
+	}
+	return "reverse_proxy's, or a header_up of yours"
+}
+
+// whyLeftOut says why a header of the caller does not go upstream.
+func (h *Handler) whyLeftOut(name string, r *http.Request) string {
+	if h.plan.placement.Replaces(name) {
+		return "the name that carries the key; what a caller sends under it is replaced"
+	}
+	if !h.leavesOut(name) {
+		return "named in Connection, or taken off by reverse_proxy or a header_up of yours"
+	}
+	if slices.Contains(h.readHeaders, name) {
+		return "read by caller or connection: it is for Caddy"
+	}
+	switch canonical := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); canonical {
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return "the caller's credentials towards Caddy; forward_credentials is off"
+	case "Connection", "Upgrade", "Http2-Settings":
+		if isWebSocket(r) {
+			return "made anew for the WebSocket"
+		}
+		return "belongs to the caller's connection"
+	case "Provider-Config-Key", "Connection-Id":
+		return "the gateway's, never an upstream's"
+	case "X-Original-Url", "X-Rewrite-Url":
+		return "read by some servers instead of the path that was checked"
+	}
+	return "tells who calls; forwarded_headers is off"
+}
+
+// target describes the connection.
+func (e *explanation) target(h *Handler) {
+	e.Transport = &explainedTarget{
+		Dials: h.plan.base.Dial, TLS: h.plan.base.Scheme == "https", RefusedStatuses: h.refused, ReplayBuffer: h.replayBuffer,
+	}
+	if base, ok := h.transport.base.(*reverseproxy.HTTPTransport); ok {
+		e.Transport.DialTimeout = time.Duration(base.DialTimeout).String()
+		e.Transport.ResponseHeaderTimeout = time.Duration(base.ResponseHeaderTimeout).String()
+	}
+}
+
+// lines returns the rules as the Caddyfile has them.
+func (a *Allow) lines() []string {
+	if a == nil {
+		return nil
+	}
+	var lines []string
+	for _, l := range []struct {
+		word  string
+		names []string
+	}{{"user", a.Users}, {"client_cert", a.ClientCerts}, {"token", a.Tokens}} {
+		if len(l.names) > 0 {
+			lines = append(lines, l.word+" "+strings.Join(l.names, " "))
+		}
+	}
+	if a.Anyone {
+		lines = append(lines, "anyone")
+	}
+	return lines
+}
+
+// explainWriter takes what handlers write while a request is explained.
+type explainWriter struct {
+	header http.Header
+	status int
+}
+
+func newExplainWriter() *explainWriter { return &explainWriter{header: make(http.Header)} }
+
+// Header returns a header that nobody gets.
+func (w *explainWriter) Header() http.Header { return w.header }
+
+// WriteHeader remembers the first status.
+func (w *explainWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+// Write takes no bytes.
+func (w *explainWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return len(p), nil
+}
+
+// explainNext is the end of the chain behind the proxy, which never gets there.
+type explainNext struct{}
+
+// ServeHTTP does nothing.
+func (explainNext) ServeHTTP(http.ResponseWriter, *http.Request) error { return nil }
