@@ -117,6 +117,8 @@ func TestAdaptedConfigIsWhatRuns(t *testing.T) {
 				`":8080"`, fmt.Sprintf(`"127.0.0.1:%d"`, port),
 				"/var/lib/caddy/", caddy.Home+"/",
 				"{file.testdata/token}", "{env.VAULT_TOKEN}",
+				// Eager stores need the Vault that these configurations name.
+				`"startup": "eager"`, `"startup": "warm"`, `"startup":"eager"`, `"startup":"warm"`,
 			).Replace(adapted)
 			if err := caddy.Load(adapted); err != nil {
 				t.Fatal(err)
