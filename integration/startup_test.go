@@ -40,9 +40,15 @@ func (s *starting) config(mode, address string, keys ...string) string {
 		address, mode, app.String(), harness.Site(s.port, site.String()))
 }
 
+// call sends a GET, again when a server that is being replaced resets the
+// connection, as clients may.
 func (s *starting) call(t *testing.T, path string) int {
 	t.Helper()
-	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path))
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path)
+	res, err := http.Get(url)
+	for try := 0; err != nil && try < 3; try++ {
+		res, err = http.Get(url)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
