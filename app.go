@@ -3,7 +3,6 @@ package apikeyinject
 // This file holds the app: stores and integrations of one configuration.
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,9 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 func init() {
@@ -59,34 +55,6 @@ type Catalog struct {
 	// filled in at load. Default: `apikey_inject/catalog.db` in Caddy's
 	// data directory.
 	Path string `json:"path,omitempty"`
-}
-
-// keyStore is what a module in the namespace apikey_inject.stores implements.
-type keyStore interface {
-	caddy.Module
-
-	// identity says which secrets the store shows: two stores with the same
-	// identity share what they have cached. It holds no secret.
-	identity() string
-
-	// open makes the client. It does no I/O.
-	open() (store.Store, error)
-
-	// start readies the client, which an earlier configuration may have made.
-	// Only what will not go by itself is an error.
-	start(ctx context.Context, s store.Store) error
-
-	// options are this configuration's own.
-	options() keyring.Options
-
-	// eager tells whether the configuration must not start without its keys.
-	eager() bool
-}
-
-// heldView is a view with the ring it keeps alive.
-type heldView struct {
-	*keyring.View
-	ring *pooledRing
 }
 
 // CaddyModule returns the Caddy module information.
@@ -160,76 +128,6 @@ func checkUniqueKey(s string) error {
 	return nil
 }
 
-func (a *App) loadStores(ctx caddy.Context) error {
-	if len(a.StoresRaw) == 0 {
-		a.StoresRaw = map[string]json.RawMessage{"vault": json.RawMessage(`{"store":"vault"}`)}
-	}
-	catalog, err := a.catalogPath()
-	if err != nil {
-		return err
-	}
-	names := slices.Sorted(maps.Keys(a.StoresRaw))
-	mods, err := ctx.LoadModule(a, "StoresRaw")
-	if err != nil {
-		return fmt.Errorf("stores: %w", err)
-	}
-	a.modules = make(map[string]keyStore, len(names))
-	for name, mod := range mods.(map[string]any) {
-		a.modules[name] = mod.(keyStore)
-		if l, ok := mod.(*LocalStore); ok {
-			l.catalog = catalog
-		}
-	}
-	if a.DefaultStore == "" && len(names) == 1 {
-		a.DefaultStore = names[0]
-	}
-	if a.DefaultStore == "" {
-		return wrong("default_store", "is required: there are several stores: %s", strings.Join(names, ", "))
-	}
-	if _, ok := a.modules[a.DefaultStore]; !ok {
-		return wrong("default_store", "there is no store %q%s; there are %s",
-			a.DefaultStore, didYouMean(a.DefaultStore, names), strings.Join(names, ", "))
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.Integrations)) {
-		if err := a.checkStore(a.Integrations[key].Key.Store); err != nil {
-			return fmt.Errorf("integrations.%s.key.store: %w", key, err)
-		}
-	}
-	return nil
-}
-
-// catalogPath returns where the operator wants the database, or nothing.
-func (a *App) catalogPath() (string, error) {
-	if a.Catalog == nil {
-		return "", nil
-	}
-	x := expander{repl: caddy.NewReplacer()}
-	path := x.text("catalog.path", a.Catalog.Path)
-	return path, x.err
-}
-
-// checkStore refuses the name of a store that is not there.
-func (a *App) checkStore(name string) error {
-	return checkStoreName(name, slices.Sorted(maps.Keys(a.modules)))
-}
-
-// checkStoreNames is checkStore for a configuration that is still being
-// parsed.
-func (a *App) checkStoreNames(name string) error {
-	names := slices.Sorted(maps.Keys(a.StoresRaw))
-	if len(names) == 0 {
-		names = []string{"vault"}
-	}
-	return checkStoreName(name, names)
-}
-
-func checkStoreName(name string, names []string) error {
-	if name == "" || slices.Contains(names, name) {
-		return nil
-	}
-	return fmt.Errorf("there is no store %q%s; there are %s", name, didYouMean(name, names), strings.Join(names, ", "))
-}
-
 // integration returns the integration of that unique key.
 func (a *App) integration(key string) (*Integration, *plan, error) {
 	i, ok := a.Integrations[key]
@@ -246,32 +144,6 @@ func unknownIntegration(key string, known []string) error {
 	return fmt.Errorf("there is no integration %q%s; there are %s", key, didYouMean(key, known), strings.Join(known, ", "))
 }
 
-// view returns this configuration's view of a store's ring. The app alone
-// acquires rings, and releases in Cleanup what it acquired.
-func (a *App) view(name string) (*keyring.View, error) {
-	if name == "" {
-		name = a.DefaultStore
-	}
-	if err := a.checkStore(name); err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if v, ok := a.views[name]; ok {
-		return v.View, nil
-	}
-	mod := a.modules[name]
-	ring, err := acquireRing(mod)
-	if err != nil {
-		return nil, err
-	}
-	opts := mod.options()
-	opts.Observe = a.observer(name)
-	v := &heldView{View: ring.View(opts), ring: ring}
-	a.views[name] = v
-	return v.View, nil
-}
-
 // openBudget bounds the opening of the local store's database, migrations
 // included.
 const openBudget = time.Minute
@@ -285,21 +157,6 @@ func (a *App) Start() error {
 		return err
 	}
 	return a.awaitEager(a.ctx)
-}
-
-func (a *App) startStores() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	quieten()
-	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
-	defer cancel()
-	for name, v := range a.views {
-		if err := a.modules[name].start(ctx, v.ring.store); err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
-		}
-		v.Start()
-	}
-	return nil
 }
 
 // Stop does nothing: requests of this configuration still run, and get their
