@@ -41,6 +41,9 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
+			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Startup); known {
+				return err
+			}
 			switch d.Val() {
 			case "address":
 				if s.Addresses = d.RemainingArgs(); len(s.Addresses) == 0 {
@@ -63,12 +66,6 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return nil
 			case "tls_server_name":
 				return checkedArg(d, &s.ServerName, nil)
-			case "ttl":
-				return parseDuration(d, &s.TTL)
-			case "max_stale":
-				return parseDuration(d, &s.MaxStale)
-			case "startup":
-				return checkedArg(d, &s.Startup, checkStartup)
 			}
 			return d.Errf("unknown subdirective %q of store vault%s; known are %s", d.Val(), didYouMean(d.Val(), words), strings.Join(words, ", "))
 		}); err != nil {
@@ -76,6 +73,20 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	return p.report(s.check(), start)
+}
+
+// holdingOption parses what every store has: how long its keys are held, and
+// when they are first read.
+func holdingOption(d *caddyfile.Dispenser, ttl, maxStale *caddy.Duration, startup *string) (known bool, err error) {
+	switch d.Val() {
+	case "ttl":
+		return true, parseDuration(d, ttl)
+	case "max_stale":
+		return true, parseDuration(d, maxStale)
+	case "startup":
+		return true, checkedArg(d, startup, checkStartup)
+	}
+	return false, nil
 }
 
 func parseDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
@@ -178,15 +189,11 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words := []string{"keyset", "ttl", "max_stale", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
-			switch d.Val() {
-			case "keyset":
+			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Startup); known {
+				return err
+			}
+			if d.Val() == "keyset" {
 				return checkedArg(d, &s.Keyset, checkSecret)
-			case "ttl":
-				return parseDuration(d, &s.TTL)
-			case "max_stale":
-				return parseDuration(d, &s.MaxStale)
-			case "startup":
-				return checkedArg(d, &s.Startup, checkStartup)
 			}
 			return d.Errf("unknown subdirective %q of store local%s; known are %s", d.Val(), didYouMean(d.Val(), words), strings.Join(words, ", "))
 		}); err != nil {
