@@ -31,9 +31,18 @@ summary=bin/test-summary.txt
 # shellcheck disable=SC2086 # several flags are several words
 CGO_ENABLED=1 go test -race -json -timeout 20m ${TESTFLAGS:-} ./... | go run ./tools/testreport -summary "$summary"
 
-# The race detector allocates on its own: these are built only without it.
-say "what a request may cost"
-go test -count=1 -run '^TestCost' -v . | grep -E '^(---|ok|FAIL)|cost_test'
+# The race detector allocates on its own, and objects to a test that prints what
+# others use: these are built only without it. Each is named, so that one that
+# is not there is noticed.
+say "what a request may cost, and what no type prints"
+go test -count=1 -v -run '^(TestCost|TestPrintingShowsWhatIsHeldInClear$|TestNothingThatHoldsAKeyPrintsIt$)' . |
+	tee bin/norace.txt | grep -E '^(---|ok|FAIL)|cost_test'
+for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt; do
+	grep -q "^--- PASS: $test" bin/norace.txt || {
+		echo "$test did not run" >&2
+		exit 1
+	}
+done
 
 say "fuzz targets"
 tools/make/fuzz.sh "${FUZZTIME:-15s}" | tee bin/fuzz.txt
