@@ -6,6 +6,7 @@ package apikeyinject
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -119,7 +120,7 @@ func (m *memory) Close(context.Context) error {
 // store, the memory of the test's name.
 func appConfig(t testing.TB, integrations string) string {
 	t.Helper()
-	return `{"stores": {"m": {"store": "memory", "label": ` + inQuotes(t.Name()) + `}}, "integrations": {` + integrations + `}}`
+	return `{"stores": {"m": {"store": "memory", "label": ` + inQuotes(ownLabel(t)) + `}}, "integrations": {` + integrations + `}}`
 }
 
 func inQuotes(s string) string {
@@ -159,7 +160,7 @@ func loadHandler(t testing.TB, integrations, handler string) (*Handler, error) {
 // canary at the path `k`.
 func newHandler(t testing.TB, integrations, handler string) *Handler {
 	t.Helper()
-	memoryOf(t.Name()).put("k", canary)
+	memoryOf(ownLabel(t)).put("k", canary)
 	h, err := loadHandler(t, integrations, handler)
 	if err != nil {
 		t.Fatalf("provisioning: %v", err)
@@ -223,3 +224,7 @@ func send(t testing.TB, h *Handler, r *http.Request) *httptest.ResponseRecorder 
 	}
 	return w
 }
+
+// ownLabel names the store of this very run of a test: rings and stores belong
+// to the process, and a test may run several times in it.
+func ownLabel(t testing.TB) string { return fmt.Sprintf("%s %p", t.Name(), t) }

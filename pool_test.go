@@ -9,7 +9,7 @@ import (
 )
 
 func TestARingLingersForTheConfigurationThatComesBack(t *testing.T) {
-	label := t.Name()
+	label := ownLabel(t)
 	synctest.Test(t, func(t *testing.T) {
 		m := memoryOf(label)
 		mod := &memoryModule{Label: label}
@@ -55,11 +55,11 @@ func TestARingLingersForTheConfigurationThatComesBack(t *testing.T) {
 }
 
 func TestStoresThatShowOtherSecretsShareNoRing(t *testing.T) {
-	one, err := acquireRing(&memoryModule{Label: t.Name() + "/1"})
+	one, err := acquireRing(&memoryModule{Label: ownLabel(t) + "/1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := acquireRing(&memoryModule{Label: t.Name() + "/2"})
+	two, err := acquireRing(&memoryModule{Label: ownLabel(t) + "/2"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func TestAConnectionTheCallerChoosesNeedsAllow(t *testing.T) {
 
 func TestAnIDThatIsNoneIsRefusedWithoutARead(t *testing.T) {
 	h := newHandler(t, customers, `{"integration": "crm", "connection": "{http.request.header.X-Tenant}", "allow": {"anyone": true}}`)
-	m := memoryOf(t.Name())
+	m := memoryOf(ownLabel(t))
 	m.put("c/acme", canary)
 	u := h.stub()
 	for _, id := range []string{"", "../x", "a/b", "%2e%2e", "..", "a%2Fb", "%252e%252e"} {
@@ -137,7 +137,7 @@ func TestARouteNarrowsAnAllowAndNeverWidensIt(t *testing.T) {
 			h := newHandler(t, acme, `{"integration": "acme", "caller": "{http.request.header.User}"`+tc.route+`}`)
 			u := h.stub()
 			for _, user := range []string{"ann", "bob", "eve", ""} {
-				hits, reads := u.hits(), memoryOf(t.Name()).reads.Load()
+				hits, reads := u.hits(), memoryOf(ownLabel(t)).reads.Load()
 				r := httptest.NewRequest(http.MethodGet, "/", nil)
 				r.Header.Set("User", user)
 				w := send(t, h, r)
@@ -145,7 +145,7 @@ func TestARouteNarrowsAnAllowAndNeverWidensIt(t *testing.T) {
 				if (w.Code == http.StatusOK) != want || (u.hits() > hits) != want {
 					t.Errorf("%q: got %d, want allowed=%v", user, w.Code, want)
 				}
-				if !want && (w.Header().Get(errorHeader) != "forbidden" || memoryOf(t.Name()).reads.Load() != reads) {
+				if !want && (w.Header().Get(errorHeader) != "forbidden" || memoryOf(ownLabel(t)).reads.Load() != reads) {
 					t.Errorf("%q: got %q and a read, want forbidden and none", user, w.Header().Get(errorHeader))
 				}
 			}
@@ -227,7 +227,7 @@ func TestEveryRefusalLooksTheSame(t *testing.T) {
 func TestAStoreThatFailsSaysNothingAboutItself(t *testing.T) {
 	h := newHandler(t, plainIntegration, `{"integration": "acme"}`)
 	u := h.stub()
-	memoryOf(t.Name()).fail(errors.Join(store.ErrUnavailable, errors.New("vault-1.internal/secret")))
+	memoryOf(ownLabel(t)).fail(errors.Join(store.ErrUnavailable, errors.New("vault-1.internal/secret")))
 	w := send(t, h, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || u.hits() != 0 {
 		t.Errorf("got %d, %v, %d hits", w.Code, w.Header(), u.hits())
