@@ -69,8 +69,11 @@ func ParseBase(s string) (*Base, error) {
 	if err := b.setHost(u.Hostname(), u.Port(), strings.HasSuffix(u.Host, ":")); err != nil {
 		return nil, fmt.Errorf("%q %w", s, err)
 	}
-	b.path = strings.TrimRight(u.Path, "/")
+	// Only plain slashes are trailing ones: %2F is a part of a segment.
 	b.rawPath = strings.TrimRight(u.EscapedPath(), "/")
+	if b.path, err = url.PathUnescape(b.rawPath); err != nil {
+		return nil, fmt.Errorf("has a path that cannot be read; %s", allowed)
+	}
 	b.spelled = (&url.URL{Path: b.path}).EscapedPath() != b.rawPath
 	return b, nil
 }
