@@ -160,8 +160,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if done {
 		return nil
 	}
-	if origin != "" && fail != nil {
-		setCORS(w.Header(), origin) // the page may read why
+	if origin != "" {
+		setCORS(w.Header(), origin) // the page may read a refusal of ours, too
 	}
 	if fail != nil {
 		return h.refuse(w, r, repl, fail)

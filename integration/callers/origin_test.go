@@ -100,6 +100,14 @@ func TestOrigin(t *testing.T) {
 			checkCORS(t, a, c.allows)
 		})
 	}
+	t.Run("C14 a page reads why it gets no key", func(t *testing.T) {
+		a := ask(t, open, nil, "GET", "/v1/users", "Origin: https://app.example", "X-Customer: nobody-known")
+		checkOurs(t, a, 404, "unknown_connection")
+		checkCORS(t, a, "https://app.example")
+		a = ask(t, open, nil, "GET", "/v1/../users", "Origin: https://app.example", "X-Customer: nobody-known")
+		checkOurs(t, a, 400, "bad_path")
+		checkCORS(t, a, "https://app.example")
+	})
 	t.Run("C14 preflights", func(t *testing.T) { testPreflights(t, s, closed, open) })
 }
 
