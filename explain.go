@@ -8,11 +8,9 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -21,75 +19,6 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
-// explanation says what would become of a request, and why. Of the key it holds
-// the mask alone.
-type explanation struct {
-	Method string `json:"method"`
-	URL    string `json:"url"`
-
-	Server     string   `json:"server"`
-	Routes     []string `json:"routes,omitempty"`      // matched, from the outside in, by their place in the configuration
-	NotRun     []string `json:"not_run,omitempty"`     // handlers on the way that were passed over
-	AnsweredBy string   `json:"answered_by,omitempty"` // instead of apikey_inject
-
-	Integration string            `json:"integration,omitempty"`
-	Callers     *explainedCallers `json:"callers,omitempty"`
-	Refused     *explainedRefusal `json:"refused,omitempty"`
-	Key         *explainedKey     `json:"key,omitempty"`
-	Path        []string          `json:"path,omitempty"` // what was done to it, in order
-	Request     *explainedRequest `json:"request,omitempty"`
-	LeftOut     []explainedHeader `json:"left_out,omitempty"`
-	Transport   *explainedTarget  `json:"transport,omitempty"`
-}
-
-type explainedCallers struct {
-	Integration []string `json:"integration_allows,omitempty"`
-	Route       []string `json:"route_allows,omitempty"`
-	Caller      string   `json:"caller,omitempty"`
-	From        string   `json:"caller_from"`
-	Passes      bool     `json:"passes"`
-}
-
-type explainedRefusal struct {
-	Code    string `json:"code"`
-	Status  int    `json:"status"`
-	Message string `json:"message"`
-}
-
-type explainedKey struct {
-	Store      string     `json:"store"`
-	Path       string     `json:"path"`
-	Field      string     `json:"field,omitempty"`
-	Connection string     `json:"connection,omitempty"`
-	Version    int        `json:"version,omitempty"`
-	CreatedAt  *time.Time `json:"created_at,omitempty"` // by the store's clock
-	CheckedAt  *time.Time `json:"checked_at,omitempty"` // last seen to be the newest
-	State      string     `json:"state,omitempty"`      // fresh, stale, old
-	Masked     string     `json:"masked,omitempty"`
-}
-
-type explainedRequest struct {
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Why     string            `json:"why"`
-	Headers []explainedHeader `json:"headers"`
-}
-
-type explainedHeader struct {
-	Name  string `json:"name"`
-	Value string `json:"value,omitempty"`
-	Why   string `json:"why"`
-}
-
-type explainedTarget struct {
-	Dials                 string `json:"dials"`
-	TLS                   bool   `json:"tls"`
-	DialTimeout           string `json:"dial_timeout"`
-	ResponseHeaderTimeout string `json:"response_header_timeout"`
-	RefusedStatuses       []int  `json:"refused_statuses"`
-	ReplayBuffer          int64  `json:"replay_buffer"`
-}
-
 // explainedError ends a request that is explained where it would be sent. It
 // passes for one that the client called off, which reverse_proxy neither tries
 // again nor holds against the upstream.
@@ -97,17 +26,6 @@ type explainedError struct{}
 
 func (explainedError) Error() string        { return "explained, not sent" }
 func (explainedError) Is(target error) bool { return target == context.Canceled }
-
-// maskKey shows of a key its last four characters, when it is so long that they
-// help nobody who guesses the rest.
-func maskKey(key string) string {
-	const shown, long = 4, 16
-	if utf8.RuneCountInString(key) <= long {
-		return "****"
-	}
-	runes := []rune(key)
-	return "****" + string(runes[len(runes)-shown:])
-}
 
 // explain fills in what the route would do with r. Everything happens but the
 // sending: the key is read, and the proxy's own options are applied.
@@ -242,60 +160,6 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 	e.target(h)
 }
 
-// maskedQuery puts the mask into the pair that carries the key, which is the
-// last.
-func maskedQuery(raw, name, masked string) string {
-	if at := strings.LastIndexByte(raw, '&'); at >= 0 {
-		raw = raw[:at+1]
-	} else {
-		raw = ""
-	}
-	return raw + url.QueryEscape(name) + "=" + strings.ReplaceAll(url.QueryEscape(masked), "%2A", "*")
-}
-
-// shownHeader keeps the caller's own credentials out of the answer.
-func shownHeader(name, value string) string {
-	switch name {
-	case "Authorization", "Proxy-Authorization", "Cookie":
-		return "****"
-	}
-	return value
-}
-
-func whySent(r *http.Request, name, value string) string {
-	if slices.Contains(r.Header[name], value) {
-		return "the caller's"
-	}
-	return "reverse_proxy's, or a header_up of yours"
-}
-
-// whyLeftOut says why a header of the caller does not go upstream.
-func (h *Handler) whyLeftOut(name string, r *http.Request) string {
-	if h.plan.placement.Replaces(name) {
-		return "the name that carries the key; what a caller sends under it is replaced"
-	}
-	if !h.leavesOut(name) {
-		return "named in Connection, or taken off by reverse_proxy or a header_up of yours"
-	}
-	if slices.Contains(h.readHeaders, name) {
-		return "read by caller or connection: it is for Caddy"
-	}
-	switch canonical := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); canonical {
-	case "Authorization", "Proxy-Authorization", "Cookie":
-		return "the caller's credentials towards Caddy; forward_credentials is off"
-	case "Connection", "Upgrade", "Http2-Settings":
-		if isWebSocket(r) {
-			return "made anew for the WebSocket"
-		}
-		return "belongs to the caller's connection"
-	case "Provider-Config-Key", "Connection-Id":
-		return "the gateway's, never an upstream's"
-	case "X-Original-Url", "X-Rewrite-Url":
-		return "read by some servers instead of the path that was checked"
-	}
-	return "tells who calls; forwarded_headers is off"
-}
-
 // target describes the connection.
 func (e *explanation) target(h *Handler) {
 	e.Transport = &explainedTarget{
@@ -305,26 +169,6 @@ func (e *explanation) target(h *Handler) {
 		e.Transport.DialTimeout = time.Duration(base.DialTimeout).String()
 		e.Transport.ResponseHeaderTimeout = time.Duration(base.ResponseHeaderTimeout).String()
 	}
-}
-
-// lines returns the rules as the Caddyfile has them.
-func (a *Allow) lines() []string {
-	if a == nil {
-		return nil
-	}
-	var lines []string
-	for _, l := range []struct {
-		word  string
-		names []string
-	}{{"user", a.Users}, {"client_cert", a.ClientCerts}, {"token", a.Tokens}} {
-		if len(l.names) > 0 {
-			lines = append(lines, l.word+" "+strings.Join(l.names, " "))
-		}
-	}
-	if a.Anyone {
-		lines = append(lines, "anyone")
-	}
-	return lines
 }
 
 // explainWriter takes what handlers write while a request is explained.
