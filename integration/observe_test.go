@@ -103,7 +103,7 @@ func (o *observed) call(method, path string, lines ...string) int {
 		name, value, _ := strings.Cut(l, ": ")
 		req.Header.Set(name, value)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := harness.Do(harness.HTTP1Client(o.t, nil), req)
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -44,11 +44,11 @@ func (s *starting) config(mode, address string, keys ...string) string {
 // connection, as clients may.
 func (s *starting) call(t *testing.T, path string) int {
 	t.Helper()
-	url := fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path)
-	res, err := http.Get(url)
-	for try := 0; err != nil && try < 3; try++ {
-		res, err = http.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	res, err := harness.Do(http.DefaultClient, req)
 	if err != nil {
 		t.Fatal(err)
 	}

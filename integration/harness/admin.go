@@ -17,22 +17,30 @@ import (
 // adminTimeout is above the 30 s that an eager start may take.
 const adminTimeout = 60 * time.Second
 
-// Do sends a request to the admin endpoint and returns status and body.
+// adminClient has a new connection for each request: each load replaces the
+// admin server, and a connection to the former one may end at any moment.
+var adminClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// Do sends a request to the admin endpoint and returns status and body. One
+// whose connection the former admin server closed before it accepted it is sent
+// again.
 func (c *Caddy) Do(method, path, body string, lines ...string) (int, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.Admin+path, strings.NewReader(body))
-	if err != nil {
-		return 0, "", err
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header.Set(name, value)
-	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := repeated(func() (*http.Response, error) {
+		req, err := http.NewRequestWithContext(ctx, method, c.Admin+path, strings.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		if body != "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		for _, l := range lines {
+			name, value, _ := strings.Cut(l, ": ")
+			req.Header.Set(name, value)
+		}
+		return adminClient.Do(req)
+	})
 	if err != nil {
 		return 0, "", err
 	}

@@ -68,3 +68,22 @@ func (l *Load) mayRepeat(reached stage) bool {
 func closedEarly(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
+
+// repeated sends again, twice at most, what a server that was being replaced
+// closed before it answered.
+func repeated(send func() (*http.Response, error)) (*http.Response, error) {
+	resp, err := send()
+	for try := 0; closedEarly(err) && try < 2; try++ {
+		resp, err = send()
+	}
+	return resp, err
+}
+
+// Do sends a request without a body, and repeats a GET or HEAD as a client may
+// (see [Load]): each reload may close a connection that nobody accepted yet.
+func Do(c *http.Client, req *http.Request) (*http.Response, error) {
+	if req.Body != nil || req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return c.Do(req)
+	}
+	return repeated(func() (*http.Response, error) { return c.Do(req) })
+}

@@ -10,10 +10,11 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
 
-// send returns the whole answer to a request.
+// send returns the whole answer to a request. A server that is being replaced may
+// close the connection of a GET, which is then sent again.
 func send(c *http.Client, req *http.Request) (*harness.Reply, error) {
 	r := &harness.Reply{Started: time.Now()}
-	resp, err := c.Do(req)
+	resp, err := harness.Do(c, req)
 	if err != nil {
 		return nil, err
 	}
