@@ -1,0 +1,143 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// What the catalog answers when it does not do what was asked.
+var (
+	// ErrNotFound says that there is no such integration or connection.
+	ErrNotFound = errors.New("not in the catalog")
+
+	// ErrExists says that the id is taken.
+	ErrExists = errors.New("already in the catalog")
+
+	// ErrConflict says that the row was changed since it was read.
+	ErrConflict = errors.New("changed meanwhile")
+
+	// ErrHasConnections says that an integration still has connections.
+	ErrHasConnections = errors.New("the integration has connections")
+
+	// ErrUnavailable says that the database could not be asked; it says nothing
+	// about any row.
+	ErrUnavailable = errors.New("the catalog is unavailable")
+)
+
+// Integration is one upstream API, made through the management API.
+type Integration struct {
+	UniqueKey   string
+	Provider    string // "private-api-generic" or "private-api-bearer"
+	DisplayName string // never empty
+
+	ForwardWebhooks bool
+
+	BaseURL       string
+	KeyPlacement  string // "header" or "query"
+	KeyName       string
+	ValueTemplate string
+	KeyLabel      string
+
+	Connect      *ConnectTexts
+	Verification *Verification
+	MaxAge       time.Duration // 0: keys do not age
+	Disabled     bool
+
+	CreatedAt, UpdatedAt time.Time
+
+	// Revision counts the writes of this row, from 1.
+	Revision int64
+}
+
+// ConnectTexts is what the Connect page shows beside the form.
+type ConnectTexts struct {
+	HelpText string `json:"help_text,omitempty"`
+	HelpURL  string `json:"help_url,omitempty"`
+	LogoURL  string `json:"logo_url,omitempty"`
+}
+
+// Verification is the request that tries a key.
+type Verification struct {
+	Method  string            `json:"method,omitempty"` // GET, HEAD or POST. Default: GET
+	Path    string            `json:"path"`             // relative to the base URL
+	Headers map[string]string `json:"headers,omitempty"`
+	Success []int             `json:"success,omitempty"` // Default: 2xx
+}
+
+// Connection is one customer's credential for an integration, without its key.
+type Connection struct {
+	// Integration is the unique key. It may be one of the Caddy config, which
+	// the catalog does not hold.
+	Integration string
+
+	// ID is compared byte by byte.
+	ID string
+
+	Config   map[string]string // for ${connectionConfig.NAME}
+	Metadata json.RawMessage   // a JSON object, kept byte for byte
+	Tags     map[string]string
+	EndUser  *EndUser
+
+	WebhookURLOverride string
+
+	// Origin is what the integration's base URL pointed at when the key was
+	// entered: a key goes nowhere else.
+	Origin string
+
+	// Fingerprint tells keys apart without showing them: a keyed hash.
+	Fingerprint string
+
+	// KeyVersion is the version of the key's document in its store.
+	KeyVersion   int
+	KeyUpdatedAt time.Time
+
+	Disabled bool
+
+	// AuthFailedVersion is the version of the key that the upstream refused
+	// last, 0 for none; LastAuthFailureAt says when.
+	AuthFailedVersion int
+	LastAuthFailureAt time.Time
+	LastUsedAt        time.Time // to the minute or so
+
+	CreatedAt, UpdatedAt time.Time
+
+	// Revision counts the writes of this row's description, from 1. What
+	// traffic notes (last use, auth failures) does not count.
+	Revision int64
+}
+
+// EndUser is whom a connection belongs to, in the words of the product.
+type EndUser struct {
+	ID           string        `json:"id"`
+	Email        string        `json:"email,omitempty"`
+	DisplayName  string        `json:"display_name,omitempty"`
+	Organization *Organization `json:"organization,omitempty"`
+}
+
+// Organization is the end user's.
+type Organization struct {
+	ID          string `json:"id"`
+	DisplayName string `json:"display_name,omitempty"`
+}
+
+// ConnectionFilter picks connections. Zero fields pick all.
+type ConnectionFilter struct {
+	ID             string            // exact
+	Search         string            // part of the id, or of the end user's id, email, or display name; case ignored
+	EndUserID      string            // exact
+	OrganizationID string            // exact
+	Integrations   []string          // any of these
+	Tags           map[string]string // all of these
+	Limit, Offset  int               // Limit 0: no limit
+}
+
+// Change says that a row was written or deleted, so that what other nodes have
+// of it is out of date.
+type Change struct {
+	// Seq orders all changes of a catalog, without gaps.
+	Seq int64
+
+	Integration string
+	Connection  string // empty: the integration itself
+}
