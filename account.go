@@ -52,19 +52,19 @@ func (a *account) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 }
 
 // settle says of a request what became of it.
-func (h *Handler) settle(r *http.Request, repl *caddy.Replacer, version int, outcome string, status int) {
+func (h *Handler) settle(r *http.Request, t *target, repl *caddy.Replacer, version int, outcome string, status int) {
 	repl.Set("http.apikey_inject.outcome", outcome)
-	h.counters.count(outcome)
-	if !h.accessLogs && !h.audit {
+	t.counters.count(outcome)
+	if !h.accessLogs && !t.audit {
 		return
 	}
 	connection, _ := repl.GetString("http.apikey_inject.connection")
-	a := &account{integration: h.label, connection: connection, version: version, outcome: outcome, status: status}
+	a := &account{integration: t.label, connection: connection, version: version, outcome: outcome, status: status}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && h.accessLogs {
 		extra.Set(zap.Object("apikey_inject", a))
 	}
-	if h.audit {
-		h.auditLine(r, repl, a)
+	if t.audit {
+		h.auditLine(r, t, repl, a)
 	}
 }
 
@@ -72,20 +72,20 @@ func (h *Handler) settle(r *http.Request, repl *caddy.Replacer, version int, out
 // proxy's.
 func (h *Handler) settleSent(r *http.Request, repl *caddy.Replacer, ex *exchange, err error) {
 	outcome, status := outcomeInjected, ex.writer.status
-	if ex.rotation.replayed {
+	if ex.replayed {
 		outcome = outcomeReplayed
 		repl.Set("http.apikey_inject.key_version", ex.ren.version)
 	}
 	if err != nil {
 		outcome, status = outcomeFailed, statusOf(err)
 	}
-	h.settle(r, repl, ex.ren.key.Version, outcome, status)
+	h.settle(r, ex.target, repl, ex.ren.key.Version, outcome, status)
 }
 
 // auditLine writes who did what with whose key. The query is left out: it may
 // hold what callers hold secret.
-func (h *Handler) auditLine(r *http.Request, repl *caddy.Replacer, a *account) {
-	caller := h.user(repl)
+func (h *Handler) auditLine(r *http.Request, t *target, repl *caddy.Replacer, a *account) {
+	caller := t.user(repl)
 	if caller == "" {
 		caller, _ = verifiedSubject(r)
 	}
@@ -98,7 +98,7 @@ func (h *Handler) auditLine(r *http.Request, repl *caddy.Replacer, a *account) {
 		zap.String("method", r.Method),
 		zap.String("host", r.Host),
 		zap.String("path", r.URL.EscapedPath()),
-		zap.String("upstream", h.plan.base.Host),
+		zap.String("upstream", t.plan.base.Host),
 		zap.Int("status", a.status),
 		zap.String("outcome", a.outcome),
 	)

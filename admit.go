@@ -17,12 +17,12 @@ import (
 
 // admit decides, before any key is read, whether the request goes on. done
 // tells that it is answered already.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (origin string, done bool, f *failure) {
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, t *target, repl *caddy.Replacer) (origin string, done bool, f *failure) {
 	if tracesOrConnects(r.Method) && (r.Method != http.MethodConnect || !isExtendedConnect(r)) {
 		return "", false, errMethod
 	}
 	if crossSite(r) {
-		allowed, ok := allowedOrigin(r, h.integration.AllowOrigin, h.AllowOrigin)
+		allowed, ok := allowedOrigin(r, t.integration.AllowOrigin, h.AllowOrigin)
 		if !ok {
 			return "", false, errCrossSite
 		}
@@ -32,12 +32,12 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Repl
 		}
 		origin = allowed
 	}
-	if h.integration.Disabled {
+	if t.integration.Disabled {
 		return origin, false, errDisabled
 	}
-	if h.restricted {
-		user := h.user(repl)
-		if !h.allow[0].fits(r, user) || !h.allow[1].fits(r, user) {
+	if t.restricted {
+		user := t.user(repl)
+		if !t.allow[0].fits(r, user) || !t.allow[1].fits(r, user) {
 			return origin, false, errForbidden
 		}
 	}
@@ -59,10 +59,10 @@ func samePath(sent, now *url.URL) bool {
 
 // user returns who calls, as Caddy's authentication or the operator's
 // placeholder says it, or nothing.
-func (h *Handler) user(repl *caddy.Replacer) string {
-	if h.caller != "" {
+func (t *target) user(repl *caddy.Replacer) string {
+	if t.caller != "" {
 		// An empty part makes the whole empty: "svc-" is nobody.
-		user, err := repl.ReplaceOrErr(h.caller, true, true)
+		user, err := repl.ReplaceOrErr(t.caller, true, true)
 		if err != nil {
 			return ""
 		}
@@ -80,14 +80,14 @@ func isExtendedConnect(r *http.Request) bool {
 }
 
 // warn says once, at load, what an operator may not have meant.
-func (h *Handler) warn(ctx caddy.Context) {
-	if h.allow[0] == nil && h.allow[1] == nil && !loopbackOnly(ctx) {
+func (h *Handler) warn(ctx caddy.Context, t *target) {
+	if t.allow[0] == nil && t.allow[1] == nil && !loopbackOnly(ctx) {
 		h.logger.Warn("no allow: whoever reaches this route uses its key",
-			zap.String("integration", h.label))
+			zap.String("integration", t.label))
 	}
-	if h.plan.placement.InQuery() {
+	if t.plan.placement.InQuery() {
 		h.logger.Warn("keys in a query can show in upstream, proxy and CDN logs; prefer a header",
-			zap.String("integration", h.label))
+			zap.String("integration", t.label))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
@@ -24,15 +25,13 @@ type exchange struct {
 	// handle_response inherit our context; to their transports it is absent.
 	owner *Transport
 
+	target *target
 	inj    *inject.Injection
-	ren    *rendered // inj, and the key it was made of
-	plan   *plan
-	origin string // the web page that may read the answer, or empty
+	ren    *rendered      // inj, and the key it was made of
+	entry  *keyring.Entry // of that key
+	origin string         // the web page that may read the answer, or empty
 
-	forwardCredentials bool
-	forwardedHeaders   bool
-
-	rotation rotation
+	replayed bool // sent once more, with another key
 
 	// explained takes the request instead of the upstream, when it is only to
 	// be explained. Nil: it is sent.
@@ -60,7 +59,7 @@ func (*exchange) String() string { return "apikey_inject exchange" }
 // clean takes off a response's header what must not come back to the caller.
 func (e *exchange) clean(h http.Header) {
 	delete(h, errorHeader)
-	if !e.forwardCredentials {
+	if !e.target.integration.ForwardCredentials {
 		delete(h, "Set-Cookie")
 	}
 	e.inj.Scrub(h)

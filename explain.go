@@ -30,15 +30,16 @@ func (explainedError) Is(target error) bool { return target == context.Canceled 
 // explain fills in what the route would do with r. Everything happens but the
 // sending: the key is read, and the proxy's own options are applied.
 func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation) {
-	e.Integration = h.label
-	e.Key = &explainedKey{Store: h.integration.Key.Store, Field: h.integration.Key.Field, Path: h.integration.Key.address(connectionID).String()}
+	t := h.target
+	e.Integration = t.label
+	e.Key = &explainedKey{Store: t.integration.Key.Store, Field: t.integration.Key.Field, Path: t.integration.Key.address(connectionID).String()}
 	e.Callers = &explainedCallers{
-		Integration: h.allow[0].lines(), Route: h.allow[1].lines(),
-		From: firstSet(h.caller, "{http.auth.user.id}"), Caller: h.user(repl),
+		Integration: t.allow[0].lines(), Route: t.allow[1].lines(),
+		From: firstSet(t.caller, "{http.auth.user.id}"), Caller: t.user(repl),
 	}
-	e.Callers.Passes = h.allow[0].fits(r, e.Callers.Caller) && h.allow[1].fits(r, e.Callers.Caller)
+	e.Callers.Passes = t.allow[0].fits(r, e.Callers.Caller) && t.allow[1].fits(r, e.Callers.Caller)
 	w := newExplainWriter()
-	_, done, fail := h.admit(w, r, repl)
+	_, done, fail := h.admit(w, r, t, repl)
 	if fail != nil {
 		e.refuse(fail)
 		return
@@ -47,9 +48,9 @@ func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation)
 		e.AnsweredBy = "apikey_inject itself: a browser's preflight, which the upstream does not see"
 		return
 	}
-	ren, entry, fail := h.resolve(r, repl)
-	if connection, ok := repl.GetString("http.apikey_inject.connection"); ok && h.fixed == nil {
-		e.Key.Connection, e.Key.Path = connection, h.integration.Key.address(connection).String()
+	ren, entry, fail := h.resolve(r, t, repl)
+	if connection, ok := repl.GetString("http.apikey_inject.connection"); ok && t.fixed == nil {
+		e.Key.Connection, e.Key.Path = connection, t.integration.Key.address(connection).String()
 	}
 	if fail != nil {
 		e.refuse(fail)
@@ -75,18 +76,16 @@ func (k *explainedKey) describe(ren *rendered, entry *keyring.Entry) {
 func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ren *rendered, entry *keyring.Entry, e *explanation) {
 	var sent *http.Request
 	ex := &exchange{
-		Context: r.Context(), owner: h.transport, inj: ren.inj, ren: ren, plan: h.plan,
-		rotation:           rotation{handler: h, entry: entry},
-		forwardCredentials: h.integration.ForwardCredentials, forwardedHeaders: h.integration.ForwardedHeaders,
+		Context: r.Context(), owner: h.transport, target: h.target, inj: ren.inj, ren: ren, entry: entry,
 		explained: func(out *http.Request) { sent = out },
 	}
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
-	out, err := h.outgoing(r, ex)
+	out, err := h.target.outgoing(r, ex)
 	if err != nil {
 		e.refuse(errPath)
 		return
 	}
-	e.path(h, r, out)
+	e.path(h.target, r, out)
 	err = h.proxy.ServeHTTP(&ex.writer, out, explainNext{})
 	if sent == nil {
 		if f := asFailure(err); f != nil {
@@ -104,27 +103,28 @@ func (e *explanation) refuse(f *failure) {
 }
 
 // path says what was done to the path.
-func (e *explanation) path(h *Handler, r, out *http.Request) {
+func (e *explanation) path(t *target, r, out *http.Request) {
 	from, to := inject.EscapedPath(r.URL), inject.EscapedPath(out.URL)
 	e.Path = append(e.Path, "the route gets "+from)
 	switch {
-	case h.stripPrefix != "" && from != to:
-		e.Path = append(e.Path, "strip_prefix takes off "+h.stripPrefix)
-	case h.stripPrefix != "":
-		e.Path = append(e.Path, "strip_prefix "+h.stripPrefix+" is not what it begins with")
+	case t.stripPrefix != "" && from != to:
+		e.Path = append(e.Path, "strip_prefix takes off "+t.stripPrefix)
+	case t.stripPrefix != "":
+		e.Path = append(e.Path, "strip_prefix "+t.stripPrefix+" is not what it begins with")
 	}
-	e.Path = append(e.Path, "base_url "+h.integration.BaseURL+" is put in front")
+	e.Path = append(e.Path, "base_url "+t.integration.BaseURL+" is put in front")
 }
 
 // sent describes the request as it would leave. The header or query parameter
 // that carries the key is written anew, with the mask in the key's place.
 func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
-	value := strings.ReplaceAll(h.plan.template.String(), "${apiKey}", masked)
-	for _, name := range h.plan.template.Fields() {
-		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", h.config[name])
+	t := h.target
+	value := strings.ReplaceAll(t.plan.template.String(), "${apiKey}", masked)
+	for _, name := range t.plan.template.Fields() {
+		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", t.config[name])
 	}
-	placement := h.plan.placement
-	why := "the key, by the template " + h.plan.template.String()
+	placement := t.plan.placement
+	why := "the key, by the template " + t.plan.template.String()
 	u := *out.URL
 	if placement.InQuery() {
 		u.RawQuery = maskedQuery(u.RawQuery, placement.Name(), value)
@@ -137,7 +137,7 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 		e.Request.Headers = append(e.Request.Headers, explainedHeader{name, value, why})
 	}
 	host := "base_url's host"
-	if out.Host != h.plan.base.Host {
+	if out.Host != t.plan.base.Host {
 		host = "a header_up of yours"
 	}
 	add("Host", firstSet(out.Host, u.Host), host)
@@ -154,7 +154,7 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		if _, ok := out.Header[name]; !ok || placement.Replaces(name) {
-			e.LeftOut = append(e.LeftOut, explainedHeader{Name: name, Why: h.whyLeftOut(name, r)})
+			e.LeftOut = append(e.LeftOut, explainedHeader{Name: name, Why: t.whyLeftOut(name, r)})
 		}
 	}
 	e.target(h)
@@ -162,8 +162,9 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 
 // target describes the connection.
 func (e *explanation) target(h *Handler) {
+	t := h.target
 	e.Transport = &explainedTarget{
-		Dials: h.plan.base.Dial, TLS: h.plan.base.Scheme == "https", RefusedStatuses: h.refused, ReplayBuffer: h.replayBuffer,
+		Dials: t.plan.base.Dial, TLS: t.plan.base.Scheme == "https", RefusedStatuses: t.refused, ReplayBuffer: t.replayBuffer,
 	}
 	if base, ok := h.transport.base.(*reverseproxy.HTTPTransport); ok {
 		e.Transport.DialTimeout = time.Duration(base.DialTimeout).String()

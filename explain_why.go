@@ -37,14 +37,14 @@ func whySent(r *http.Request, name, value string) string {
 }
 
 // whyLeftOut says why a header of the caller does not go upstream.
-func (h *Handler) whyLeftOut(name string, r *http.Request) string {
-	if h.plan.placement.Replaces(name) {
+func (t *target) whyLeftOut(name string, r *http.Request) string {
+	if t.plan.placement.Replaces(name) {
 		return "the name that carries the key; what a caller sends under it is replaced"
 	}
-	if !h.leavesOut(name) {
+	if !t.leavesOut(name) {
 		return "named in Connection, or taken off by reverse_proxy or a header_up of yours"
 	}
-	if slices.Contains(h.readHeaders, name) {
+	if slices.Contains(t.readHeaders, name) {
 		return "read by caller or connection: it is for Caddy"
 	}
 	switch canonical := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); canonical {

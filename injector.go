@@ -168,16 +168,16 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 	if tracesOrConnects(r.Method) { // a method option may hold a placeholder
 		return nil, errMethod.handlerError()
 	}
-	if err := ex.plan.base.Apply(&out.url); err != nil {
+	if err := ex.target.plan.base.Apply(&out.url); err != nil {
 		return nil, errPath.handlerError()
 	}
-	placement := ex.plan.placement
+	placement := ex.target.plan.placement
 	header := make(http.Header, ex.upstreamHeaders(r.Header))
 	for name, values := range r.Header {
 		if values == nil || placement.Replaces(name) {
 			continue
 		}
-		if name == "Via" && !ex.forwardedHeaders {
+		if name == "Via" && !ex.target.integration.ForwardedHeaders {
 			if values = operatorsVia(values); values == nil {
 				continue
 			}
@@ -197,7 +197,7 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 // without those that usually only say what reverse_proxy is not to add. A map
 // made too large costs: one for 8 has half of the allocations of one for 9.
 func (ex *exchange) upstreamHeaders(h http.Header) int {
-	if ex.forwardedHeaders {
+	if ex.target.integration.ForwardedHeaders {
 		return len(h) + 1
 	}
 	return max(len(h)+1-len(forwardedFor), 1)

@@ -100,11 +100,12 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 		if w := send(t, h, r); w.Code != http.StatusOK || up.hits() != 1 {
 			t.Fatalf("%s: answered %d", name, w.Code)
 		}
-		ren := h.rendered.Load()
-		ex := &exchange{Context: r.Context(), owner: h.transport, inj: ren.inj, plan: h.plan}
-		held[name+": handler"], held[name+": transport"] = h, h.transport
-		held[name+": integration"], held[name+": plan"] = h.integration, h.plan
-		held[name+": view"], held[name+": entry"] = h.keys, h.fixed
+		to := h.target
+		ren := to.rendered.Load()
+		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, inj: ren.inj, ren: ren, entry: to.fixed}
+		held[name+": handler"], held[name+": target"], held[name+": transport"] = h, to, h.transport
+		held[name+": integration"], held[name+": plan"] = to.integration, to.plan
+		held[name+": view"], held[name+": entry"] = to.keys, to.fixed
 		held[name+": rendered"], held[name+": key"], held[name+": injection"] = ren, ren.key, ren.inj
 		held[name+": exchange"], held[name+": request"] = ex, r.WithContext(ex)
 		held[name+": writer"] = &ex.writer

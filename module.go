@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -55,32 +54,11 @@ type Handler struct {
 	// Any reverse_proxy option but upstreams.
 	ProxyRaw json.RawMessage `json:"proxy,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
 
-	logger      *zap.Logger
-	integration *Integration // the named one, or the one above
-	plan        *plan
-	label       string
-	labelValue  any // label, boxed once
-
-	allow       [2]*Allow // the integration's and the route's; both must fit
-	restricted  bool      // not everyone who reaches the route may call
-	caller      string
-	connection  connectionSource
-	stripPrefix string
-	config      map[string]string
-
-	refused      []int      // statuses that refuse a key; none: off
-	replayBuffer int64      // bytes
-	readHeaders  []string   // headers that caller and connection read
-	leaves       [][]string // see leftOut
-
-	accessLogs bool // of the server
-	audit      bool
+	logger     *zap.Logger
 	auditLog   *zap.Logger
-	counters   counters
-
-	keys     *keyring.View
-	fixed    *keyring.Entry // without a connection
-	rendered atomic.Pointer[rendered]
+	accessLogs bool // of the server
+	connection connectionSource
+	target     *target
 
 	proxy     caddyhttp.MiddlewareHandler // a *reverseproxy.Handler
 	transport *Transport
@@ -118,27 +96,31 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.resolveIntegration(app); err != nil {
+	t, err := h.resolveIntegration(app)
+	if err != nil {
 		return err
 	}
-	if err := h.provisionRoute(ctx); err != nil {
+	if err := t.merge(h); err != nil {
 		return err
 	}
-	h.warn(ctx)
-	h.auditLog, h.counters = app.logger.Named("audit"), newCounters(h.label)
+	if h.connection, err = newConnectionSource(h.Connection, h.Allow != nil); err != nil {
+		return &fieldError{"connection", err}
+	}
+	h.warn(ctx, t)
+	h.target, h.auditLog = t, app.logger.Named("audit")
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		h.accessLogs = srv.Logs != nil
 	}
 
-	if h.keys, err = app.view(h.integration.Key.Store); err != nil {
+	if t.keys, err = app.view(t.integration.Key.Store); err != nil {
 		return &fieldError{"key.store", err}
 	}
 	if h.connection.expr == "" {
-		h.fixed = h.keys.Pin(h.integration.Key.address(""))
-		app.watch(h.label, h.integration.Key.Field, h.fixed)
+		t.fixed = t.keys.Pin(t.integration.Key.address(""))
+		app.watch(t.label, t.integration.Key.Field, t.fixed)
 	}
-	app.use(&keyUse{label: h.label, key: h.integration.Key, connection: h.Connection, entry: h.fixed})
-	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, h.integration, h.plan); err != nil {
+	app.use(&keyUse{label: t.label, key: t.integration.Key, connection: h.Connection, entry: t.fixed})
+	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t.integration, t.plan); err != nil {
 		return err
 	}
 	mod, err := ctx.LoadModule(h, "ProxyRaw")
@@ -154,9 +136,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ServeHTTP puts the key on the request and proxies it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Set("http.apikey_inject.integration", h.labelValue)
+	t := h.target
+	repl.Set("http.apikey_inject.integration", t.labelValue)
 
-	origin, done, fail := h.admit(w, r, repl)
+	origin, done, fail := h.admit(w, r, t, repl)
 	if done {
 		return nil
 	}
@@ -164,21 +147,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		setCORS(w.Header(), origin) // the page may read a refusal of ours, too
 	}
 	if fail != nil {
-		return h.refuse(w, r, repl, fail)
+		return h.refuse(w, r, t, repl, fail)
 	}
-	ren, entry, fail := h.resolve(r, repl)
+	ren, entry, fail := h.resolve(r, t, repl)
 	if fail != nil {
-		return h.refuse(w, r, repl, fail)
+		return h.refuse(w, r, t, repl, fail)
 	}
 	ex := &exchange{
-		Context: r.Context(), owner: h.transport, inj: ren.inj, ren: ren, plan: h.plan, origin: origin,
-		rotation:           rotation{handler: h, entry: entry},
-		forwardCredentials: h.integration.ForwardCredentials, forwardedHeaders: h.integration.ForwardedHeaders,
+		Context: r.Context(), owner: h.transport, target: t, inj: ren.inj, ren: ren, entry: entry, origin: origin,
 	}
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
-	out, err := h.outgoing(r, ex)
+	out, err := t.outgoing(r, ex)
 	if err != nil {
-		return h.refuse(w, r, repl, errPath)
+		return h.refuse(w, r, t, repl, errPath)
 	}
 	repl.Set("http.apikey_inject.key_version", ren.version)
 
@@ -192,15 +173,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	returned = true
 	h.endHeader(header)
 	if f := asFailure(err); f != nil {
-		return h.refuse(w, r, repl, f)
+		return h.refuse(w, r, t, repl, f)
 	}
 	h.settleSent(r, repl, ex, err)
 	return err
 }
 
 // refuse ends a request with a failure, and says so.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer, f *failure) error {
-	h.settle(r, repl, 0, f.code, f.status)
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, t *target, repl *caddy.Replacer, f *failure) error {
+	h.settle(r, t, repl, 0, f.code, f.status)
 	return f.end(w, r)
 }
 

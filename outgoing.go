@@ -19,16 +19,16 @@ import (
 )
 
 // outgoing returns the request to hand to the proxy.
-func (h *Handler) outgoing(r *http.Request, ex *exchange) (*http.Request, error) {
+func (t *target) outgoing(r *http.Request, ex *exchange) (*http.Request, error) {
 	out := r.WithContext(ex)
-	out.Header = h.outgoingHeader(r)
+	out.Header = t.outgoingHeader(r)
 
 	// Header operations of the operator act on this host; the client's own
 	// never reaches the upstream.
-	out.Host = h.plan.base.Host
+	out.Host = t.plan.base.Host
 
-	if h.stripPrefix != "" {
-		if rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), h.stripPrefix); ok {
+	if t.stripPrefix != "" {
+		if rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), t.stripPrefix); ok {
 			u := new(url.URL)
 			*u = *r.URL
 			if err := inject.SetEscapedPath(u, rest); err != nil {
@@ -38,7 +38,7 @@ func (h *Handler) outgoing(r *http.Request, ex *exchange) (*http.Request, error)
 		}
 	}
 	if len(r.Trailer) > 0 {
-		h.filterTrailers(r, out)
+		t.filterTrailers(r, out)
 	}
 	return out, nil
 }
@@ -61,10 +61,10 @@ func (h *Handler) endHeader(m http.Header) {
 
 // outgoingHeader copies the header but for what does not go upstream. The
 // values are shared: reverse_proxy clones them before it changes any.
-func (h *Handler) outgoingHeader(r *http.Request) http.Header {
+func (t *target) outgoingHeader(r *http.Request) http.Header {
 	dst := headers.Get().(http.Header)
 	for name, values := range r.Header {
-		if !h.leavesOut(name) {
+		if !t.leavesOut(name) {
 			dst[name] = values
 		}
 	}
@@ -81,7 +81,7 @@ func (h *Handler) outgoingHeader(r *http.Request) http.Header {
 			dst["Upgrade"] = webSocketValue
 		}
 	}
-	if !h.integration.ForwardedHeaders {
+	if !t.integration.ForwardedHeaders {
 		// A nil value tells reverse_proxy not to add the header, and leaves an
 		// operator's header_up free to.
 		for _, name := range forwardedFor {
@@ -124,16 +124,16 @@ const forwardedPrefix = "X-Forwarded-"
 
 // leftOut returns the names of the client's headers that do not go upstream, by
 // their length: by that alone most headers are none of them.
-func (h *Handler) leftOut() [][]string {
-	names := slices.Concat(neverSent, h.readHeaders)
-	if !h.integration.ForwardCredentials {
+func (t *target) leftOut() [][]string {
+	names := slices.Concat(neverSent, t.readHeaders)
+	if !t.integration.ForwardCredentials {
 		names = append(names, "Authorization", "Proxy-Authorization", "Cookie")
 	}
-	if !h.integration.ForwardedHeaders {
+	if !t.integration.ForwardedHeaders {
 		names = append(names, "Forwarded", "X-Real-Ip", "Via")
 	}
-	if !h.plan.placement.InQuery() {
-		names = append(names, h.plan.placement.Name())
+	if !t.plan.placement.InQuery() {
+		names = append(names, t.plan.placement.Name())
 	}
 	var byLength [][]string
 	for _, name := range names {
@@ -148,25 +148,25 @@ func (h *Handler) leftOut() [][]string {
 // leavesOut tells whether a header of the client does not go upstream, whatever
 // its casing and whether it has hyphens or underscores, which CGI and its like
 // read as one.
-func (h *Handler) leavesOut(name string) bool {
-	if len(name) < len(h.leaves) {
-		for _, other := range h.leaves[len(name)] {
+func (t *target) leavesOut(name string) bool {
+	if len(name) < len(t.leaves) {
+		for _, other := range t.leaves[len(name)] {
 			if inject.SameHeader(other, name) {
 				return true
 			}
 		}
 	}
-	return !h.integration.ForwardedHeaders && len(name) >= len(forwardedPrefix) &&
+	return !t.integration.ForwardedHeaders && len(name) >= len(forwardedPrefix) &&
 		inject.SameHeader(name[:len(forwardedPrefix)], forwardedPrefix)
 }
 
 // filterTrailers leaves out the declared trailers that would also be left out
 // as headers, our own name before all, and every undeclared one. Their values
 // are there only once the body is read.
-func (h *Handler) filterTrailers(r, out *http.Request) {
+func (t *target) filterTrailers(r, out *http.Request) {
 	out.Trailer = nil
 	for name := range r.Trailer {
-		if h.leavesOut(name) {
+		if t.leavesOut(name) {
 			continue
 		}
 		if out.Trailer == nil {

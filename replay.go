@@ -57,17 +57,10 @@ func checkReplayBuffer(n int64) error {
 	return nil
 }
 
-// rotation is how a request gets by when its key was replaced.
-type rotation struct {
-	handler  *Handler
-	entry    *keyring.Entry
-	replayed bool
-}
-
 // roundTrip sends out, a placed copy of r, and answers a refusal of its key: a
 // newer key, or in a rotation the former one, is tried once.
 func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*http.Response, error) {
-	if len(ex.rotation.handler.refused) == 0 {
+	if len(ex.target.refused) == 0 {
 		return base.RoundTrip(out)
 	}
 	body := ex.keep(r, out)
@@ -78,8 +71,8 @@ func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*ht
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(ex.rotation.handler.refused, res.StatusCode) {
-		ex.rotation.entry.Accepted(ex.ren.key)
+	if !slices.Contains(ex.target.refused, res.StatusCode) {
+		ex.entry.Accepted(ex.ren.key)
 		return res, nil
 	}
 	newest := ex.ren.key
@@ -100,14 +93,14 @@ func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer boo
 	if again.err != nil {
 		return nil, again.err
 	}
-	refused := slices.Contains(ex.rotation.handler.refused, again.res.StatusCode)
+	refused := slices.Contains(ex.target.refused, again.res.StatusCode)
 	switch {
 	case refused && isNewer:
-		ex.rotation.entry.Rejected(other)
+		ex.entry.Rejected(other)
 	case refused:
-		ex.rotation.entry.Rejected(newest)
+		ex.entry.Rejected(newest)
 	default:
-		ex.rotation.entry.Accepted(other)
+		ex.entry.Accepted(other)
 	}
 	return again.res, nil
 }
@@ -119,14 +112,14 @@ func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer boo
 func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
-	if key, ok := ex.rotation.entry.Refused(ctx, ex.rotation.handler.integration.Key.Field, ex.ren.key); ok {
+	if key, ok := ex.entry.Refused(ctx, ex.target.integration.Key.Field, ex.ren.key); ok {
 		return key, true
 	}
-	if key, ok := ex.rotation.entry.Previous(ex.rotation.handler.integration.Key.Field); ok && key != ex.ren.key {
+	if key, ok := ex.entry.Previous(ex.target.integration.Key.Field); ok && key != ex.ren.key {
 		return key, false
 	}
 	if ctx.Err() == nil {
-		ex.rotation.entry.Rejected(ex.ren.key)
+		ex.entry.Rejected(ex.ren.key)
 	}
 	return nil, false
 }
@@ -151,12 +144,12 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 			return nil
 		}
 	}
-	ren, err := ex.rotation.handler.render(key)
+	ren, err := ex.target.render(key)
 	if err != nil {
 		return nil
 	}
 	drain(res.Body)
-	ex.ren, ex.inj, ex.rotation.replayed = ren, ren.inj, true
+	ex.ren, ex.inj, ex.replayed = ren, ren.inj, true
 	ex.writer.muted = ex.writer.relayed // one set of interim answers is enough
 	out, err := ex.place(r)
 	if err != nil {

@@ -18,7 +18,7 @@ func hasBody(r *http.Request) bool {
 // limit, or of a length that was not said and is found to be 0, as HTTP/3 does
 // it. It returns nil for every other.
 func (ex *exchange) keep(r, out *http.Request) *keptBody {
-	if !hasBody(r) || r.ContentLength > ex.rotation.handler.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
+	if !hasBody(r) || r.ContentLength > ex.target.replayBuffer || isUpgrade(r) || len(r.Trailer) > 0 {
 		return nil
 	}
 	b := &keptBody{source: r.Body, want: r.ContentLength, settled: make(chan struct{})}

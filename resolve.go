@@ -16,23 +16,23 @@ import (
 )
 
 // resolve gets the key from the keyring and renders it.
-func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *keyring.Entry, *failure) {
-	entry := h.fixed
+func (h *Handler) resolve(r *http.Request, t *target, repl *caddy.Replacer) (*rendered, *keyring.Entry, *failure) {
+	entry := t.fixed
 	if entry == nil {
 		id, ok := h.connection.id(r, repl)
 		if !ok {
 			return nil, nil, errConnection
 		}
 		repl.Set("http.apikey_inject.connection", id)
-		entry = h.keys.Entry(h.integration.Key.address(id))
+		entry = t.keys.Entry(t.integration.Key.address(id))
 	}
-	key, err := entry.Key(r.Context(), h.integration.Key.Field)
+	key, err := entry.Key(r.Context(), t.integration.Key.Field)
 	if err != nil {
-		return nil, nil, h.keyFailure(err)
+		return nil, nil, t.keyFailure(err)
 	}
-	ren, err := h.render(key)
+	ren, err := t.render(key)
 	if err != nil {
-		h.logger.Error("rendering the key", zap.String("integration", h.label), zap.Error(err))
+		h.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
 		return nil, nil, errKeyInvalid
 	}
 	return ren, entry, nil
@@ -40,27 +40,27 @@ func (h *Handler) resolve(r *http.Request, repl *caddy.Replacer) (*rendered, *ke
 
 // render puts a key into its template. That of a fixed route is kept for as
 // long as the key is.
-func (h *Handler) render(key *keyring.Key) (*rendered, error) {
-	if last := h.rendered.Load(); last != nil && last.key == key {
+func (t *target) render(key *keyring.Key) (*rendered, error) {
+	if last := t.rendered.Load(); last != nil && last.key == key {
 		return last, nil
 	}
-	inj, err := inject.Place(h.plan.placement, h.plan.template, key.Value, h.config)
+	inj, err := inject.Place(t.plan.placement, t.plan.template, key.Value, t.config)
 	if err != nil {
 		return nil, err
 	}
 	ren := &rendered{key: key, inj: inj, version: key.Version}
-	if h.fixed != nil {
-		h.rendered.Store(ren)
+	if t.fixed != nil {
+		t.rendered.Store(ren)
 	}
 	return ren, nil
 }
 
 // keyFailure says what the keyring's error means to the caller.
-func (h *Handler) keyFailure(err error) *failure {
+func (t *target) keyFailure(err error) *failure {
 	var invalid *store.InvalidError
 	var away *keyring.UnavailableError
 	switch {
-	case errors.Is(err, store.ErrNotFound) && h.fixed == nil:
+	case errors.Is(err, store.ErrNotFound) && t.fixed == nil:
 		return errUnknownConnection
 	case errors.Is(err, store.ErrNotFound):
 		return errKeyNotFound

@@ -246,7 +246,7 @@ func TestWhatDoesNotGoUpstream(t *testing.T) {
 		"Provider-Config-Key": true,
 		"Accept":              false, "X-Request-Id": false, "If-Match": false, "Traceparent": false, "X-Api-Keys": false, "Set-Cookie": false,
 	} {
-		if got := h.leavesOut(name); got != out {
+		if got := h.target.leavesOut(name); got != out {
 			t.Errorf("%s: got left out=%v, want %v", name, got, out)
 		}
 	}
