@@ -16,9 +16,6 @@ const mark = "\x00"
 // something harmless in their places, has to be a base URL by [ParseBase], whose
 // reading of the literals is the one that is kept.
 func parseCandidate(s string) (candidate, error) {
-	if holdsUser(s) { // before anything that quotes s
-		return candidate{}, fmt.Errorf("must not hold a user or password; %s", basePlaces)
-	}
 	marked, names, err := markFields(s)
 	if err != nil {
 		return candidate{}, err

@@ -111,6 +111,7 @@ func TestBaseTemplatesThatAreRefused(t *testing.T) {
 		"a dot segment":                  {"https://h/../${connectionConfig.t}", "segment"},
 		"an empty label":                 {"https://${connectionConfig.t}..example", "host name"},
 		"a dot that is none":             {"https://${connectionConfig.t}。example", "beside other text"},
+		"two labels written as one":      {"https://a。b.${connectionConfig.t}", "beside other text"},
 		"a colon without a port":         {"https://${connectionConfig.t}:/", "no port"},
 		"a wrong port":                   {"https://${connectionConfig.t}:99999/", "port"},
 		"a control character":            {"https://${connectionConfig.t}\x00", "control character"},
@@ -147,7 +148,7 @@ func TestValuesThatWouldLeaveTheirPlaceAreRefused(t *testing.T) {
 		"label":       {"https://${connectionConfig.x}.example", append(host, "a.b", "a:80", "[::1]")},
 		"labels":      {"https://api.${connectionConfig.x}", append(host, "a:80", "[::1]", strings.Repeat("a.", 126)+"ab")},
 		"host":        {"https://${connectionConfig.x}", append(host, "a:", "a:0", "a:65536", "a:080", "a:80:80", ":80", "::1", "[::1", "[::1]a", "[::1]:", "[1.2.3.4]", "[fe80::1%25eth0]", "[fe80::1%eth0]")},
-		"host only":   {"https://${connectionConfig.x}:8443", append(host, "a:80", "::1", "[::1]:80", strings.Repeat("a.", 127)+"a")},
+		"host only":   {"https://${connectionConfig.x}:8443", append(host, "a:80", "::1", "[::1", "[::1]:80", strings.Repeat("a.", 127)+"a")},
 		"port":        {"https://h.example:${connectionConfig.x}", append(everywhere, "0", "65536", "-1", "+1", "080", "1_0", "a", "80/", "８0", "80@evil.example")},
 		"segment":     {"https://h.example/v1/${connectionConfig.x}", append(everywhere, "%2e%2e", "%2E.", "%252e", "..;a", "a%2fb", "a%255Cb", "a%00", "a%3fb", "..%00")},
 		"first":       {"https://h.example/${connectionConfig.x}/v1", everywhere},
@@ -168,7 +169,7 @@ func TestValuesThatWouldLeaveTheirPlaceAreRefused(t *testing.T) {
 					t.Errorf("%q when used: got %v, %v", v, b, err)
 					continue
 				}
-				if msg := err.Error(); strings.Contains(msg, "hunter2") || strings.ContainsAny(msg, "\x00\n") {
+				if msg := err.Error(); len(v) > 6 && strings.Contains(msg, v) || strings.Contains(msg, "hunter2") || strings.ContainsAny(msg, "\x00\n") {
 					t.Errorf("the error holds the value: %q", msg)
 				}
 			}

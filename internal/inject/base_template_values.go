@@ -153,7 +153,7 @@ func (u markedURL) checkOf(i, n int) func(string) string {
 func checkLabel(v string) string {
 	switch {
 	case v == "":
-		return "is empty"
+		return "is empty or has an empty part"
 	case strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "":
 		return "is not a label of a host name; letters, digits and hyphens are allowed"
 	case v[0] == '-' || v[len(v)-1] == '-':
@@ -169,10 +169,7 @@ func checkLabels(v string) string {
 		return "is longer than the 253 bytes of a host name"
 	}
 	for l := range strings.SplitSeq(v, ".") {
-		switch reason := checkLabel(l); {
-		case v != "" && l == "":
-			return "has an empty part between dots"
-		case reason != "":
+		if reason := checkLabel(l); reason != "" {
 			return reason
 		}
 	}
@@ -215,7 +212,7 @@ func splitHost(v string) (host, port string) {
 }
 
 func checkPort(v string) string {
-	if n, err := strconv.ParseUint(v, 10, 16); err != nil || n == 0 || v[0] == '0' {
+	if _, err := strconv.ParseUint(v, 10, 16); err != nil || v[0] == '0' {
 		return "is not a port from 1 to 65535"
 	}
 	return ""
