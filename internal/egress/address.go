@@ -25,6 +25,8 @@ type block struct {
 	what   string
 }
 
+var thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
+
 var loopbackRanges = prefixes("127.0.0.0/8", "::1/128")
 
 // blocks are searched from the top: a metadata service may lie in a private
@@ -119,14 +121,14 @@ func meanings(a netip.Addr) []netip.Addr {
 	switch {
 	case mapped.Contains(a), translated.Contains(a), nat64.Contains(a):
 		return []netip.Addr{last}
-	case compatible.Contains(a) && !a.IsUnspecified() && !a.IsLoopback():
+	case compatible.Contains(a) && !a.IsLoopback():
 		return []netip.Addr{last}
 	case nat64Local.Contains(a):
 		// How long the prefix of a local translator is nobody knows: RFC 6052,
 		// section 2.2, puts the address in another place for each length.
 		var readings []netip.Addr
 		for _, r := range []netip.Addr{last, v4(b[6], b[7], b[9], b[10]), v4(b[7], b[9], b[10], b[11]), v4(b[9], b[10], b[11], b[12])} {
-			if !blocks[0].ranges[0].Contains(r) { // no translator sends to 0.0.0.0/8: zeros of another reading
+			if !thisNetwork.Contains(r) { // no translator sends to 0.0.0.0/8: zeros of another reading
 				readings = append(readings, r)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 // Control returns what [net.Dialer].ControlContext has to be when host and port
 // are dialled: it sees each address after the name was resolved and before a
-// packet is sent. Its error is a [*DeniedError].
+// packet is sent. The port is a number. Its error is a [*DeniedError].
 func (p *Policy) Control(host, port string) func(ctx context.Context, network, address string, c syscall.RawConn) error {
 	return func(ctx context.Context, network, address string, _ syscall.RawConn) error {
 		name, err := normalise(host)
@@ -22,7 +22,7 @@ func (p *Policy) Control(host, port string) func(ctx context.Context, network, a
 		if err != nil || !strings.HasPrefix(network, "tcp") && !strings.HasPrefix(network, "udp") {
 			return &DeniedError{Host: name, Why: "no address of an IP network"}
 		}
-		if real := strconv.Itoa(int(to.Port())); p.guardsName(name, port) || p.guardsName(name, real) {
+		if p.guardsName(name, port) {
 			return &DeniedError{Host: name, Addr: to.Addr(), Why: guardedService}
 		}
 		guarded, err := p.guardsAddr(ctx, meanings(to.Addr()), strconv.Itoa(int(to.Port())))
@@ -49,6 +49,11 @@ func (p *Policy) DialContext(base *net.Dialer) func(ctx context.Context, network
 		if err != nil {
 			return nil, &DeniedError{Host: address, Why: "no host and port"}
 		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, &DeniedError{Host: address, Why: "no port that is a number"}
+		}
+		port = strconv.FormatUint(n, 10)
 		if err := p.CheckHost(host); err != nil {
 			return nil, err
 		}
@@ -69,6 +74,6 @@ func (p *Policy) DialContext(base *net.Dialer) func(ctx context.Context, network
 			}
 			return nil
 		}
-		return d.DialContext(ctx, network, address)
+		return d.DialContext(ctx, network, net.JoinHostPort(host, port))
 	}
 }

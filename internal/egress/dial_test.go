@@ -130,8 +130,10 @@ func TestHostsAreRefusedBeforeTheyAreResolved(t *testing.T) {
 		_, err := dial(t.Context(), network, "93.184.215.14:443")
 		denied(t, err)
 	}
-	_, err := dial(t.Context(), "tcp", "93.184.215.14")
-	denied(t, err)
+	for _, address := range []string{"93.184.215.14", "93.184.215.14:https", "vault.internal:0" + port} {
+		_, err := dial(t.Context(), "tcp", address)
+		denied(t, err)
+	}
 	if asked || accepted.Load() != 0 {
 		t.Errorf("asked the resolver: %v, %d connections", asked, accepted.Load())
 	}
@@ -156,7 +158,7 @@ func TestWhatTheBaseDialerControlsRunsAfterThePolicy(t *testing.T) {
 func TestGuardedServicesAreNeverReached(t *testing.T) {
 	now := time.Now()
 	asked, fails := 0, error(nil)
-	at := netip.MustParseAddr("10.0.0.7")
+	at := netip.MustParseAddr("::ffff:10.0.0.7")
 	p := policy(t, egress.Config{
 		Allow: []string{"private_ranges", "127.0.0.0/8", "::1", "vault.internal", "203.0.113.9"},
 		Never: []string{"vault.internal:8200", "10.9.9.9:5432", "localhost:2019", "[::ffff:203.0.113.9]:443", ":2020", "/run/vault.sock", "unix//run/pg.sock"},

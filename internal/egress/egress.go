@@ -135,13 +135,13 @@ func parseRange(s string) (netip.Prefix, bool) {
 	if r.Addr().Is4In6() && r.Bits() >= 96 {
 		r = netip.PrefixFrom(r.Addr().Unmap(), r.Bits()-96)
 	}
-	return r.Masked(), true
+	return r, true
 }
 
 // named tells whether Allow has the name of a host, which is normalised.
 func (p *Policy) named(host string) bool {
 	return slices.Contains(p.hosts, host) ||
-		slices.ContainsFunc(p.suffixes, func(s string) bool { return strings.HasSuffix(host, s) && len(host) > len(s) })
+		slices.ContainsFunc(p.suffixes, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
 // judge tells whether a may be dialled for host, a normalised name, an address,
@@ -178,9 +178,10 @@ func (p *Policy) judgeOne(host string, a netip.Addr) error {
 			option += " or allow " + host
 		}
 		return &DeniedError{Host: host, Addr: a, Why: what, Option: option}
-	}
-	if slices.ContainsFunc(p.ranges, opened) {
-		return nil
+	case special:
+		if slices.ContainsFunc(p.ranges, opened) {
+			return nil
+		}
 	}
 	return &DeniedError{Host: host, Addr: a, Why: what, Option: "allow " + a.String()}
 }

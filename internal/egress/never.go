@@ -138,7 +138,7 @@ func interfaceAddrs() ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, one := range all {
 		if r, err := netip.ParsePrefix(one.String()); err == nil {
-			out = append(out, r.Addr().Unmap())
+			out = append(out, r.Addr())
 		}
 	}
 	return out, nil

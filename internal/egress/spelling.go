@@ -108,8 +108,6 @@ func spelled(host string) (netip.Addr, bool) {
 
 func parseNumber(s string) (uint64, error) {
 	switch {
-	case s == "0x":
-		return 0, nil // some read it so
 	case strings.HasPrefix(s, "0x"):
 		return strconv.ParseUint(s[2:], 16, 64)
 	case len(s) > 1 && s[0] == '0':
