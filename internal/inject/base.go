@@ -31,7 +31,11 @@ type Base struct {
 
 // ParseBase parses a base URL: http or https, a host, no userinfo, query or
 // fragment. A trailing slash of its path means nothing.
-func ParseBase(s string) (*Base, error) {
+func ParseBase(s string) (*Base, error) { return parseBase(s, strconv.Quote(s)+" ") }
+
+// parseBase is [ParseBase]; subject begins the errors that speak of the URL as a
+// whole.
+func parseBase(s, subject string) (*Base, error) {
 	const allowed = "allowed is http(s)://host[:port][/path]"
 	if s == "" {
 		return nil, fmt.Errorf("is required; %s", allowed)
@@ -56,33 +60,38 @@ func ParseBase(s string) (*Base, error) {
 	case u.Fragment != "" || strings.Contains(s, "#"):
 		return nil, fmt.Errorf("must not hold a fragment; %s", allowed)
 	case u.Scheme == "":
-		return nil, fmt.Errorf("%q has no scheme; %s", s, allowed)
+		return nil, fmt.Errorf("%shas no scheme; %s", subject, allowed)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%q has the scheme %q; %s", s, u.Scheme, allowed)
+		return nil, fmt.Errorf("%shas the scheme %q; %s", subject, u.Scheme, allowed)
 	case u.Opaque != "" || u.Hostname() == "":
-		return nil, fmt.Errorf("%q has no host; %s", s, allowed)
+		return nil, fmt.Errorf("%shas no host; %s", subject, allowed)
 	}
 	if CheckPath(u.EscapedPath()) != nil {
-		return nil, fmt.Errorf("%q has a path with a . or .. segment", s)
+		return nil, fmt.Errorf("%shas a path with a . or .. segment", subject)
 	}
 	b := &Base{Scheme: u.Scheme}
 	if err := b.setHost(u.Hostname(), u.Port(), strings.HasSuffix(u.Host, ":")); err != nil {
-		return nil, fmt.Errorf("%q %w", s, err)
+		return nil, fmt.Errorf("%s%w", subject, err)
 	}
 	// Only plain slashes are trailing ones: %2F is a part of a segment.
-	b.rawPath = strings.TrimRight(u.EscapedPath(), "/")
-	if b.path, err = url.PathUnescape(b.rawPath); err != nil {
+	if err := b.setPath(strings.TrimRight(u.EscapedPath(), "/")); err != nil {
 		return nil, fmt.Errorf("has a path that cannot be read; %s", allowed)
 	}
-	b.spelled = (&url.URL{Path: b.path}).EscapedPath() != b.rawPath
 	return b, nil
+}
+
+func (b *Base) setPath(escaped string) (err error) {
+	b.rawPath = escaped
+	b.path, err = url.PathUnescape(escaped)
+	b.spelled = (&url.URL{Path: b.path}).EscapedPath() != escaped
+	return err
 }
 
 // holdsUser tells whether the authority of s, or what somebody took for it, has
 // a user or password.
 func holdsUser(s string) bool {
 	if _, rest, ok := strings.Cut(s, "://"); ok {
-		s = rest
+		s = strings.TrimLeft(rest, "/") // https:///user:password@host
 	}
 	if end := strings.IndexAny(s, "/?#"); end >= 0 {
 		s = s[:end]
@@ -94,16 +103,15 @@ func (b *Base) setHost(host, port string, danglingColon bool) error {
 	if danglingColon {
 		return fmt.Errorf("has a colon and no port")
 	}
-	standard := "443"
-	if b.Scheme == "http" {
-		standard = "80"
-	}
+	standard := standardPort(b.Scheme)
 	if port == "" {
 		port = standard
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
 		return fmt.Errorf("has a port outside 1 to 65535")
 	}
+	port = strconv.FormatUint(n, 10) // 0443 is 443
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
 			return fmt.Errorf("has an address with a zone")
@@ -130,6 +138,13 @@ func (b *Base) setHost(host, port string, danglingColon bool) error {
 		b.Host = strings.TrimSuffix(b.Dial, ":"+port)
 	}
 	return nil
+}
+
+func standardPort(scheme string) string {
+	if scheme == "http" {
+		return "80"
+	}
+	return "443"
 }
 
 func plainName(s string) bool {
