@@ -36,6 +36,7 @@ type account struct {
 	version     int // of the key; 0: none, or the store has none
 	outcome     string
 	status      int
+	upstream    string // host; empty where each connection has its own and none was chosen
 }
 
 // MarshalLogObject writes the fields of the access log.
@@ -51,15 +52,23 @@ func (a *account) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// settle says of a request what became of it.
-func (h *Handler) settle(r *http.Request, t *target, repl *caddy.Replacer, version int, outcome string, status int) {
+// settle says of a request what became of it. ren is what was sent, nil when
+// nothing was.
+func (h *Handler) settle(r *http.Request, t *target, repl *caddy.Replacer, ren *rendered, outcome string, status int) {
 	repl.Set("http.apikey_inject.outcome", outcome)
 	t.counters.count(outcome)
 	if !h.accessLogs && !t.audit {
 		return
 	}
 	connection, _ := repl.GetString("http.apikey_inject.connection")
-	a := &account{integration: t.label, connection: connection, version: version, outcome: outcome, status: status}
+	a := &account{integration: t.label, connection: connection, outcome: outcome, status: status}
+	base := t.base
+	if ren != nil {
+		a.version, base = ren.key.Version, ren.base
+	}
+	if base != nil {
+		a.upstream = base.Host
+	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && h.accessLogs {
 		extra.Set(zap.Object("apikey_inject", a))
 	}
@@ -79,7 +88,7 @@ func (h *Handler) settleSent(r *http.Request, repl *caddy.Replacer, ex *exchange
 	if err != nil {
 		outcome, status = outcomeFailed, statusOf(err)
 	}
-	h.settle(r, ex.target, repl, ex.ren.key.Version, outcome, status)
+	h.settle(r, ex.target, repl, ex.ren, outcome, status)
 }
 
 // auditLine writes who did what with whose key. The query is left out: it may
@@ -98,7 +107,7 @@ func (h *Handler) auditLine(r *http.Request, t *target, repl *caddy.Replacer, a 
 		zap.String("method", r.Method),
 		zap.String("host", r.Host),
 		zap.String("path", r.URL.EscapedPath()),
-		zap.String("upstream", t.plan.base.Host),
+		zap.String("upstream", a.upstream),
 		zap.Int("status", a.status),
 		zap.String("outcome", a.outcome),
 	)

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
 func init() {
@@ -38,7 +40,12 @@ type App struct {
 	// Where the database of the `local` store lies.
 	Catalog *Catalog `json:"catalog,omitempty"`
 
+	// What may be reached where the upstream is not the operator's own word
+	// alone. Default: public addresses only.
+	Egress *Egress `json:"egress,omitempty"`
+
 	ctx     caddy.Context
+	egress  *egress.Policy
 	logger  *zap.Logger
 	plans   map[string]*plan
 	modules map[string]keyStore
@@ -98,6 +105,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.loadStores(ctx); err != nil {
+		return err
+	}
+	if err := a.provisionEgress(); err != nil {
 		return err
 	}
 	return a.registerMetrics(ctx)

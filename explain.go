@@ -95,7 +95,7 @@ func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ren *rende
 		e.Refused = &explainedRefusal{Code: "upstream_failed", Status: statusOf(err), Message: "reverse_proxy does not send this request: its upstream is held to be down, or a limit of its own is reached"}
 		return
 	}
-	e.sent(h, r, sent, e.Key.Masked)
+	e.sent(h, ex, r, sent)
 }
 
 func (e *explanation) refuse(f *failure) {
@@ -117,9 +117,9 @@ func (e *explanation) path(t *target, r, out *http.Request) {
 
 // sent describes the request as it would leave. The header or query parameter
 // that carries the key is written anew, with the mask in the key's place.
-func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
-	t := h.target
-	value := strings.ReplaceAll(t.plan.template.String(), "${apiKey}", masked)
+func (e *explanation) sent(h *Handler, ex *exchange, r, out *http.Request) {
+	t, base := ex.target, ex.ren.base
+	value := strings.ReplaceAll(t.plan.template.String(), "${apiKey}", e.Key.Masked)
 	for _, name := range t.plan.template.Fields() {
 		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", t.config[name])
 	}
@@ -137,7 +137,7 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 		e.Request.Headers = append(e.Request.Headers, explainedHeader{name, value, why})
 	}
 	host := "base_url's host"
-	if out.Host != t.plan.base.Host {
+	if out.Host != base.Host {
 		host = "a header_up of yours"
 	}
 	add("Host", firstSet(out.Host, u.Host), host)
@@ -157,18 +157,17 @@ func (e *explanation) sent(h *Handler, r, out *http.Request, masked string) {
 			e.LeftOut = append(e.LeftOut, explainedHeader{Name: name, Why: t.whyLeftOut(name, r)})
 		}
 	}
-	e.target(h)
+	e.target(h, t, base)
 }
 
 // target describes the connection.
-func (e *explanation) target(h *Handler) {
-	t := h.target
+func (e *explanation) target(h *Handler, t *target, base *inject.Base) {
 	e.Transport = &explainedTarget{
-		Dials: t.plan.base.Dial, TLS: t.plan.base.Scheme == "https", RefusedStatuses: t.refused, ReplayBuffer: t.replayBuffer,
+		Dials: base.Dial, TLS: base.Scheme == "https", RefusedStatuses: t.refused, ReplayBuffer: t.replayBuffer,
 	}
-	if base, ok := h.transport.base.(*reverseproxy.HTTPTransport); ok {
-		e.Transport.DialTimeout = time.Duration(base.DialTimeout).String()
-		e.Transport.ResponseHeaderTimeout = time.Duration(base.ResponseHeaderTimeout).String()
+	if http, ok := h.transport.base.(*reverseproxy.HTTPTransport); ok {
+		e.Transport.DialTimeout = time.Duration(http.DialTimeout).String()
+		e.Transport.ResponseHeaderTimeout = time.Duration(http.ResponseHeaderTimeout).String()
 	}
 }
 

@@ -3,15 +3,13 @@ package apikeyinject
 // This file holds the transport that places the key.
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -44,8 +42,12 @@ type Transport struct {
 	// ones. Default: false.
 	InsecureHTTP bool `json:"insecure_http,omitempty"`
 
+	// Connect only to what the app's `egress` allows. Set when the upstream is
+	// not the operator's own word alone. Default: false.
+	Egress bool `json:"egress,omitempty"`
+
 	base http.RoundTripper
-	url  *inject.Base // nil when nothing configured the transport
+	url  *inject.Base // nil when each request has its own
 }
 
 // CaddyModule returns the Caddy module information.
@@ -79,40 +81,20 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return wrong("base", "must be an http transport")
 	}
 	t.base = base
-	if t.url != nil && t.url.Scheme == "http" && !t.InsecureHTTP {
+	if t.Egress {
+		if err := checkGuarded(raw); err != nil {
+			return err
+		}
+		app, err := loadApp(ctx)
+		if err != nil {
+			return err
+		}
+		guardEgress(base.Transport, time.Duration(base.DialTimeout), app.egress, app.logger)
+	}
+	if (t.url == nil || t.url.Scheme == "http") && !t.InsecureHTTP {
 		guardPlaintext(base.Transport)
 	}
 	return nil
-}
-
-// guardPlaintext closes connections to public addresses before anything is
-// sent on them. It looks at the address really dialled, so that no name can
-// stand for another address than it showed.
-func guardPlaintext(t *http.Transport) {
-	dial := t.DialContext
-	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		if !nearby(conn.RemoteAddr()) {
-			_ = conn.Close()
-			return nil, errEgress.handlerError()
-		}
-		return conn, nil
-	}
-}
-
-// nearby tells whether plaintext to this address stays on this machine or in
-// a private network.
-func nearby(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return true // a unix socket
-	}
-	ip, ok := netip.AddrFromSlice(tcp.IP)
-	ip = ip.Unmap()
-	return ok && (ip.IsLoopback() || ip.IsPrivate())
 }
 
 // RoundTrip places the key on a copy of r, for the one transport it was
@@ -168,7 +150,7 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 	if tracesOrConnects(r.Method) { // a method option may hold a placeholder
 		return nil, errMethod.handlerError()
 	}
-	if err := ex.target.plan.base.Apply(&out.url); err != nil {
+	if err := ex.ren.base.Apply(&out.url); err != nil {
 		return nil, errPath.handlerError()
 	}
 	placement := ex.target.plan.placement

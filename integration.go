@@ -21,7 +21,10 @@ type Integration struct {
 	DisplayName string `json:"display_name,omitempty"`
 
 	// Where the API is: `http(s)://host[:port][/path]`. Its path is a prefix
-	// that no request can escape. Required.
+	// that no request can escape. `${connectionConfig.NAME}` may be a label of
+	// the host, its last labels, the whole host, the port, a segment of the
+	// path, or the beginning of the URL up to its path; `a || b` is two such
+	// URLs, of which the first counts whose values are all there. Required.
 	BaseURL string `json:"base_url,omitempty"`
 
 	// Where the key goes: `header` or `query`. Default: `header`.
@@ -144,7 +147,7 @@ func wrong(field, format string, args ...any) error {
 
 // plan is an integration as requests use it.
 type plan struct {
-	base      *inject.Base
+	base      *inject.BaseTemplate
 	placement *inject.Placement
 	template  *inject.Template
 }
@@ -153,7 +156,7 @@ type plan struct {
 func (i *Integration) compile() (*plan, error) {
 	var p plan
 	var err error
-	if p.base, err = inject.ParseBase(i.BaseURL); err != nil {
+	if p.base, err = inject.ParseBaseTemplate(i.BaseURL); err != nil {
 		return nil, &fieldError{"base_url", err}
 	}
 	if err = inject.CheckKind(i.KeyPlacement); err != nil {

@@ -68,10 +68,12 @@ type Handler struct {
 	reuseHeaders bool
 }
 
-// rendered is the injection of the key a fixed route used last.
+// rendered is what a key and a connection make of an integration: where the
+// request goes, and what it carries.
 type rendered struct {
 	key     *keyring.Key
 	inj     *inject.Injection
+	base    *inject.Base
 	version any // boxed once
 }
 
@@ -120,7 +122,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		app.watch(t.label, t.integration.Key.Field, t.fixed)
 	}
 	app.use(&keyUse{label: t.label, key: t.integration.Key, connection: h.Connection, entry: t.fixed})
-	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t.integration, t.plan); err != nil {
+	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t); err != nil {
 		return err
 	}
 	mod, err := ctx.LoadModule(h, "ProxyRaw")
@@ -181,7 +183,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // refuse ends a request with a failure, and says so.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, t *target, repl *caddy.Replacer, f *failure) error {
-	h.settle(r, t, repl, 0, f.code, f.status)
+	h.settle(r, t, repl, nil, f.code, f.status)
 	return f.end(w, r)
 }
 

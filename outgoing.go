@@ -25,7 +25,7 @@ func (t *target) outgoing(r *http.Request, ex *exchange) (*http.Request, error) 
 
 	// Header operations of the operator act on this host; the client's own
 	// never reaches the upstream.
-	out.Host = t.plan.base.Host
+	out.Host = ex.ren.base.Host
 
 	if t.stripPrefix != "" {
 		if rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), t.stripPrefix); ok {

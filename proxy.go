@@ -88,6 +88,32 @@ func checkTransport(field string, raw json.RawMessage) error {
 	return nil
 }
 
+// checkGuarded refuses the options of a base transport that would connect past
+// the egress policy.
+func checkGuarded(raw json.RawMessage) error {
+	o, err := parseObject(raw)
+	if err != nil {
+		return &fieldError{"transport", err}
+	}
+	var versions []string
+	_ = json.Unmarshal(o["versions"], &versions) // Caddy's own decoder has read them
+	if slices.Contains(versions, "3") {
+		return wrong("transport.versions", "3 is not allowed where egress decides: HTTP/3 would connect past it")
+	}
+	if name, ok := o["network_proxy"]; ok && string(name) != `{"from":"none"}` || o["forward_proxy_url"] != nil {
+		return wrong("transport.network_proxy", "is not allowed where egress decides: the proxy would connect, not this Caddy")
+	}
+	for _, field := range []string{"local_address", "resolver"} {
+		if _, ok := o[field]; ok {
+			return wrong("transport."+field, "is not allowed where egress decides")
+		}
+	}
+	if strings.Contains(string(o["tls"]), "{http.") {
+		return wrong("transport.tls", "holds a placeholder of a request, which is not allowed where egress decides")
+	}
+	return nil
+}
+
 // checkHeaderUp refuses header operations on the header that carries the key:
 // they would be without effect, which nobody who writes one expects.
 func checkHeaderUp(headers json.RawMessage, p *inject.Placement) error {
@@ -116,22 +142,23 @@ func checkHeaderUp(headers json.RawMessage, p *inject.Placement) error {
 }
 
 // proxyConfig returns the whole configuration of the embedded proxy.
-func proxyConfig(raw json.RawMessage, i *Integration, p *plan) (json.RawMessage, error) {
-	if err := checkProxy(raw, p.placement); err != nil {
+func proxyConfig(raw json.RawMessage, t *target) (json.RawMessage, error) {
+	if err := checkProxy(raw, t.plan.placement); err != nil {
 		return nil, err
 	}
 	o, err := parseObject(raw)
 	if err != nil {
 		return nil, err
 	}
-	base, err := baseTransport(o["transport"], i)
+	base, err := baseTransport(o["transport"], t.integration)
 	if err != nil {
 		return nil, err
 	}
 	o.set("handler", "reverse_proxy")
-	o.set("upstreams", []map[string]string{{"dial": p.base.Dial}})
+	o.set("upstreams", []map[string]string{{"dial": t.base.Dial}})
 	o.set("transport", map[string]any{
-		"protocol": "apikey_inject", "base": base, "base_url": i.BaseURL, "insecure_http": i.InsecureHTTP,
+		"protocol": "apikey_inject", "base": base, "base_url": t.base.String(), "insecure_http": t.integration.InsecureHTTP,
+		"egress": t.plan.base.Fixed() == nil,
 	})
 	// A reload must not cut every WebSocket at once.
 	o.setDefault("stream_close_delay", "1h")

@@ -48,7 +48,7 @@ func (t *target) render(key *keyring.Key) (*rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	ren := &rendered{key: key, inj: inj, version: key.Version}
+	ren := &rendered{key: key, inj: inj, base: t.base, version: key.Version}
 	if t.fixed != nil {
 		t.rendered.Store(ren)
 	}

@@ -3,6 +3,7 @@ package apikeyinject
 // This file holds how a route and its integration become one.
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
@@ -26,6 +28,7 @@ type target struct {
 	caller      string
 	stripPrefix string
 	config      map[string]string
+	base        *inject.Base // by config
 
 	refused      []int      // statuses that refuse a key; none: off
 	replayBuffer int64      // bytes
@@ -47,7 +50,7 @@ func (h *Handler) resolveIntegration(app *App) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &target{integration: &h.Integration, plan: p, label: firstSet(h.LabelAs, p.base.Host)}, nil
+		return &target{integration: &h.Integration, plan: p, label: h.LabelAs}, nil
 	}
 	if err := checkName(h.Name); err != nil {
 		return nil, &fieldError{"integration", err}
@@ -79,6 +82,10 @@ func checkName(name string) error {
 // merge fills in what the route and its integration say together.
 func (t *target) merge(h *Handler) (err error) {
 	repl := caddy.NewReplacer()
+	if err := t.configure(h); err != nil {
+		return err
+	}
+	t.label = firstSet(t.label, t.base.Host)
 	t.labelValue = t.label
 	t.stripPrefix = firstSet(h.StripPrefix, t.integration.StripPrefix)
 	t.caller = firstSet(h.Caller, t.integration.Caller)
@@ -103,16 +110,6 @@ func (t *target) merge(h *Handler) (err error) {
 			t.audit = *on
 		}
 	}
-	t.config = maps.Clone(t.integration.ConnectionConfig)
-	if t.config == nil {
-		t.config = map[string]string{}
-	}
-	maps.Copy(t.config, h.ConnectionConfig)
-	for _, name := range t.plan.template.Fields() {
-		if _, ok := t.config[name]; !ok {
-			return wrong("value_template", "needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
-		}
-	}
 	if err := checkConnectionKey(h.Connection, t.integration.Key); err != nil {
 		return err
 	}
@@ -120,6 +117,36 @@ func (t *target) merge(h *Handler) (err error) {
 	t.leaves = t.leftOut()
 	t.counters = newCounters(t.label)
 	return nil
+}
+
+// configure fills in what ${connectionConfig.NAME} stands for.
+func (t *target) configure(h *Handler) (err error) {
+	t.config = maps.Clone(t.integration.ConnectionConfig)
+	if t.config == nil {
+		t.config = map[string]string{}
+	}
+	maps.Copy(t.config, h.ConnectionConfig)
+	t.base, err = t.plan.resolve(t.config)
+	return err
+}
+
+// resolve returns the base URL for these values of ${connectionConfig.NAME}.
+// The error is a [*fieldError].
+func (p *plan) resolve(config map[string]string) (*inject.Base, error) {
+	for _, name := range p.template.Fields() {
+		if config[name] == "" {
+			return nil, wrong("value_template", "needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
+		}
+	}
+	base, err := p.base.Resolve(config)
+	var missing *inject.MissingFieldError
+	if errors.As(err, &missing) {
+		return nil, wrong("base_url", "needs ${connectionConfig.%s}, and connection_config has no %q", missing.Name, missing.Name)
+	}
+	if err != nil {
+		return nil, &fieldError{"connection_config", err}
+	}
+	return base, nil
 }
 
 func firstSet(a, b string) string {

@@ -147,6 +147,9 @@ func (t *BaseTemplate) CheckField(name, value string) error {
 
 func (b *Base) origin() string { return b.Scheme + "://" + b.Host }
 
+// String returns the base URL as [ParseBase] reads it, without a trailing slash.
+func (b *Base) String() string { return b.origin() + b.rawPath }
+
 // missing returns the first field without a value, "" when all are there.
 func (c *candidate) missing(config map[string]string) string {
 	for _, f := range c.fields {
