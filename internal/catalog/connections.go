@@ -123,11 +123,15 @@ func (t *tx) deleteWhere(ctx context.Context, integration, where string, args ..
 		append(args, rand.Text(), t.now.UnixMilli())...); err != nil {
 		return nil, err
 	}
-	rows, err := t.QueryContext(ctx, "DELETE FROM connections AS c WHERE c.integration = $1"+where+" RETURNING "+connectionColumns, args...)
+	rows, err := t.QueryContext(ctx, "SELECT "+connectionColumns+" FROM connections c WHERE c.integration = $1"+where+" ORDER BY c.id", args...)
 	all, err := collect(rows, err, scanConnection)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range all {
 		t.changed(c.Integration, c.ID)
 	}
+	_, err = t.ExecContext(ctx, "DELETE FROM connections AS c WHERE c.integration = $1"+where, args...)
 	return all, err
 }
 
