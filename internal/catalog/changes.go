@@ -19,8 +19,9 @@ const (
 	// pruneEvery is after how many changes writers prune.
 	pruneEvery = 1000
 
-	// batch is how many rows are written by one statement.
-	batch = 500
+	// batch is how many rows are written by one statement. sqlite's driver looks
+	// for each parameter among all of them, so more is not faster.
+	batch = 50
 )
 
 // announce gives t's changes their numbers and writes them down.
@@ -47,7 +48,7 @@ func (t *tx) announce(ctx context.Context, d dialect) error {
 		}
 		rest = rest[n:]
 	}
-	if first/pruneEvery != t.seq/pruneEvery {
+	if (first-1)/pruneEvery != t.seq/pruneEvery { // passed a multiple
 		if err := t.pruneChanges(ctx); err != nil {
 			return err
 		}

@@ -94,7 +94,11 @@ func TestOldChangesArePruned(t *testing.T) {
 		lostAfter(5, false)
 		lostAfter(6, true) // of another catalog
 
-		fill(t, db, keepChanges+pruneEvery) // writers prune, too
+		bulk(t, db, keepChanges+2*pruneEvery, `
+			INSERT INTO changes (seq, integration, connection, changed_at)
+			SELECT i, 'acme', 'bulk', $2 FROM n WHERE i > 5 AND i < $1`, s.now.UnixMilli())
+		mustExec(t, db, `UPDATE change_counter SET seq = $1`, keepChanges+2*pruneEvery-1)
+		fill(t, db, 1) // writers prune, too
 		n := last(t, db)
 		lostAfter(n-keepChanges-1, true)
 		lostAfter(n-keepChanges, false)

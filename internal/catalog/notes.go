@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// NoteUse notes when connections were used last. Give many at once: it is one
-// statement for hundreds. Connections that are gone are passed over.
+// NoteUse notes when connections were used last. Give many at once: fifty
+// share a transaction. Connections that are gone are passed over.
 func (db *DB) NoteUse(ctx context.Context, uses []Sighting) error {
 	for rest := latest(uses); len(rest) > 0; {
 		n := min(len(rest), batch)
