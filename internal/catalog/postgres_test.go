@@ -1,0 +1,220 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/pgtest"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+)
+
+func openURL(t *testing.T, url string) (*DB, error) {
+	t.Helper()
+	db, err := Open(t.Context(), Config{Driver: "postgres", URL: secret.New(url)})
+	if err == nil {
+		t.Cleanup(func() { _ = db.Close() })
+	}
+	return db, err
+}
+
+func TestAPasswordIsInNoError(t *testing.T) {
+	const canary = "canary/7f:e2?@x"
+	good, err := url.Parse(pgtest.Database(t))
+	must(t, err)
+	refused := *good
+	refused.User = url.UserPassword("postgres", canary)
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // hangs up at once
+	must(t, err)
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	away := refused
+	away.Host = ln.Addr().String()
+	for name, c := range map[string]struct{ url, want string }{
+		"none at all":             {"", "needs a URL"},
+		"refused by the server":   {refused.String(), "password authentication failed"},
+		"to a server that is not": {away.String(), away.Host + "/"},
+		"unescaped":               {"postgres://me:" + canary + "@127.0.0.1:1/db", ""},
+		"with a bad port":         {"postgres://me:" + url.QueryEscape(canary) + "@127.0.0.1:x/db", "must be like"},
+		"without a scheme":        {"me:" + canary + "@127.0.0.1/db", "must be like"},
+		"in words":                {"host=127.0.0.1 port=x password='" + canary + "'", "must be like"},
+		"in a query":              {"postgres://127.0.0.1:x/db?password=" + url.QueryEscape(canary), "must be like"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := openURL(t, c.url)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want %q in it", err, c.want)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				for _, verb := range []string{"%v", "%+v", "%#v"} {
+					if text := fmt.Sprintf(verb, e); strings.Contains(text, "canary") || strings.Contains(text, url.QueryEscape(canary)) {
+						t.Errorf("the password is in %s", text)
+					}
+				}
+			}
+			if holdsConfig(err) {
+				t.Errorf("the configuration can be had from %v", err)
+			}
+		})
+	}
+}
+
+func TestAHandleDoesNotShowItsPassword(t *testing.T) {
+	raw := pgtest.Database(t)
+	u, err := url.Parse(raw)
+	must(t, err)
+	password, _ := u.User.Password()
+	db, err := openURL(t, raw)
+	must(t, err)
+	if want := u.Host + u.Path; db.Path() != want {
+		t.Errorf("the database is at %s, want %s", db.Path(), want)
+	}
+	if text := fmt.Sprintf("%+v %#v", db.shared.target, db.shared.target); strings.Contains(text, password) || strings.Contains(text, raw) {
+		t.Errorf("the password is in %s", text)
+	}
+}
+
+func TestOneProcessSharesAServerAndAnotherUsesItToo(t *testing.T) {
+	s := newSite(t, "postgres")
+	c := s.config()
+	open := func(c Config) *DB {
+		db, err := Open(t.Context(), c)
+		must(t, err)
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	first, second, node := open(c), open(c), s.open()
+	if first.SQL() != second.SQL() || first.SQL() == node.SQL() {
+		t.Error("one URL must be one pool, and two URLs two")
+	}
+	must(t, first.Close())
+	must(t, second.SQL().PingContext(t.Context()))
+	must(t, second.Close())
+	if err := second.SQL().PingContext(t.Context()); err == nil {
+		t.Error("the last handle did not close the pool")
+	}
+	mustIntegrate(t, node, "acme")
+	must(t, node.Purge(t.Context()))
+}
+
+func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
+	s := newSite(t, "postgres")
+	// Open goes one by one within a process; as in several it is without.
+	var wg sync.WaitGroup
+	for range 5 {
+		target, err := acquireServer(s.config(), nil)
+		must(t, err)
+		wg.Go(func() {
+			pool, err := prepare(t.Context(), postgres, target)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = pool.Close()
+		})
+	}
+	wg.Wait()
+	db := s.open()
+	var n int
+	must(t, db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM "+versionTable).Scan(&n))
+	if n != 3 { // the beginning, and each file
+		t.Errorf("the history has %d rows", n)
+	}
+}
+
+func TestTablesStandInASchemaOfTheirOwn(t *testing.T) {
+	raw := pgtest.Database(t)
+	pgtest.Exec(t, raw, `CREATE TABLE connections (theirs int); CREATE SCHEMA chosen`)
+	for _, c := range []struct{ url, schema string }{{raw, schema}, {raw + "&search_path=chosen", "chosen"}} {
+		db, err := openURL(t, c.url)
+		must(t, err)
+		mustCreate(t, db, aConnection("acme", c.schema))
+		var n int
+		must(t, db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM "+c.schema+".connections").Scan(&n))
+		if n != 1 {
+			t.Errorf("%s has %d connections", c.schema, n)
+		}
+	}
+}
+
+func TestARoleThatMayNotMakeSchemasUsesOneThatIsMade(t *testing.T) {
+	raw := pgtest.Database(t)
+	u, err := url.Parse(raw)
+	must(t, err)
+	role := strings.TrimPrefix(u.Path, "/") // roles belong to the server
+	pgtest.Exec(t, raw, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'")
+	t.Cleanup(func() {
+		pgtest.Exec(t, raw, "DROP OWNED BY "+role+"; DROP SCHEMA IF EXISTS "+schema+" CASCADE; DROP ROLE "+role)
+	})
+	u.User = url.UserPassword(role, "x")
+	if _, err := openURL(t, u.String()); err == nil || !strings.Contains(err.Error(), "making the schema "+schema) {
+		t.Errorf("got %v, want that it cannot make the schema", err)
+	}
+	pgtest.Exec(t, raw, "CREATE SCHEMA "+schema+" AUTHORIZATION "+role)
+	if _, err := openURL(t, u.String()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWriterWaitsForItsTurnNoLongerThanItsContext(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		one, other := s.open(), s.open()
+		ctx, cancel := context.WithCancel(t.Context())
+		err := one.write(t.Context(), "dawdling", func(x *tx) error {
+			waiting := make(chan error)
+			go func() { waiting <- other.CreateIntegration(ctx, anIntegration("b")) }()
+			cancel()
+			err := <-waiting
+			want(t, "the one that waits", err, ErrUnavailable)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			x.changed("acme", "")
+			return nil
+		})
+		must(t, err)
+		same(t, "changes", since(t, one, 0), []Change{{Seq: 1, Integration: "acme"}})
+	})
+}
+
+func TestAFrozenWriterLosesItsTurn(t *testing.T) {
+	s := newSite(t, "postgres")
+	frozen, other := s.open(), s.open()
+	var timeout string
+	must(t, frozen.SQL().QueryRowContext(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&timeout))
+	if timeout != "15s" {
+		t.Errorf("the server waits %s for a node that stopped in a transaction", timeout)
+	}
+	err := frozen.write(t.Context(), "freezing", func(x *tx) error {
+		// What the server does when the time is over.
+		pgtest.Exec(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'`)
+		mustIntegrate(t, other, "acme")
+		x.changed("frozen", "")
+		return nil
+	})
+	want(t, "the frozen one", err, ErrUnavailable)
+	same(t, "changes", since(t, other, 0), []Change{{Seq: 1, Integration: "acme"}})
+	mustIntegrate(t, frozen, "again")
+}
+
+// holdsConfig tells whether an error hands out what it was configured with.
+func holdsConfig(err error) bool {
+	var connect *pgconn.ConnectError
+	var parse *pgconn.ParseConfigError
+	return errors.As(err, &connect) || errors.As(err, &parse)
+}
