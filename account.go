@@ -24,8 +24,8 @@ const (
 
 // outcomes lists every outcome.
 var outcomes = []string{
-	outcomeInjected, outcomeReplayed, outcomeFailed, "forbidden", "disabled", "egress_denied", "bad_path", "bad_connection",
-	"unknown_connection", "method_not_allowed", "key_not_found", "key_invalid", "key_unavailable", "no_injection",
+	outcomeInjected, outcomeReplayed, outcomeFailed, "forbidden", "disabled", "egress_denied", "bad_path", "bad_header", "bad_connection",
+	"unknown_integration", "unknown_connection", "origin_changed", "method_not_allowed", "key_not_found", "key_invalid", "key_unavailable", "no_injection",
 }
 
 // account is what is said of one request. It holds names and versions, never a
@@ -94,7 +94,10 @@ func (h *Handler) settleSent(r *http.Request, repl *caddy.Replacer, ex *exchange
 // auditLine writes who did what with whose key. The query is left out: it may
 // hold what callers hold secret.
 func (h *Handler) auditLine(r *http.Request, t *target, repl *caddy.Replacer, a *account) {
-	caller := t.user(repl)
+	caller, _ := repl.GetString("http.apikey_inject.token")
+	if caller == "" {
+		caller = t.user(repl)
+	}
 	if caller == "" {
 		caller, _ = verifiedSubject(r)
 	}

@@ -133,9 +133,6 @@ func explainOn(app *caddyhttp.App, r *http.Request) (*explanation, error) {
 	switch {
 	case k.found != nil:
 		k.found.explain(k.r, repl, e)
-		if own, err := caddy.ActiveContext().AppIfConfigured("apikey_inject"); err == nil {
-			e.Key.Store = own.(*App).storeName(k.found.target.integration.Key)
-		}
 	case e.AnsweredBy == "":
 		e.AnsweredBy = "no route: Caddy's own empty answer"
 	}

@@ -17,7 +17,7 @@ import (
 
 // admit decides, before any key is read, whether the request goes on. done
 // tells that it is answered already.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request, t *target, repl *caddy.Replacer) (origin string, done bool, f *failure) {
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, t *target, repl *caddy.Replacer, c *call) (origin string, done bool, f *failure) {
 	if tracesOrConnects(r.Method) && (r.Method != http.MethodConnect || !isExtendedConnect(r)) {
 		return "", false, errMethod
 	}
@@ -36,8 +36,8 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, t *target, repl 
 		return origin, false, errDisabled
 	}
 	if t.restricted {
-		user := t.user(repl)
-		if !t.allow[0].fits(r, user) || !t.allow[1].fits(r, user) {
+		by := caller{request: r, user: t.user(repl), token: c.tokenName()}
+		if !t.allow[0].fits(by) || !t.allow[1].fits(by) {
 			return origin, false, errForbidden
 		}
 	}
@@ -88,6 +88,14 @@ func (h *Handler) warn(ctx caddy.Context, t *target) {
 	if t.plan.placement.InQuery() {
 		h.logger.Warn("keys in a query can show in upstream, proxy and CDN logs; prefer a header",
 			zap.String("integration", t.label))
+	}
+}
+
+// warnChoice is warn for a route whose integration is chosen per request.
+func (h *Handler) warnChoice(ctx caddy.Context) {
+	if h.Allow == nil && !loopbackOnly(ctx) {
+		h.logger.Warn("no allow: whoever reaches this route uses the keys of integrations that do not say who may",
+			zap.String("integration", h.Name))
 	}
 }
 

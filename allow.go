@@ -24,8 +24,8 @@ type Allow struct {
 	// verified one.
 	ClientCerts []string `json:"client_certs,omitempty"`
 
-	// Names of API tokens. They call through the gateway; on a static route
-	// this fits nobody.
+	// Names of API tokens, or `*` for every one with the scope `proxy`. They
+	// call through the gateway; on a route of this handler this fits nobody.
 	Tokens []string `json:"tokens,omitempty"`
 
 	// Everyone who reaches the route.
@@ -69,20 +69,32 @@ func (a *Allow) expanded(repl *caddy.Replacer) (*Allow, error) {
 // restricts tells whether the rules keep anyone out.
 func (a *Allow) restricts() bool { return a != nil && !a.Anyone }
 
-// fits tells whether the rules let this request pass. user is the
-// authenticated caller, empty for none. Nil rules let everyone pass.
-func (a *Allow) fits(r *http.Request, user string) bool {
+// caller is who calls, as far as it is known. Empty fields are nobody.
+type caller struct {
+	request *http.Request
+	user    string // authenticated
+	token   string // name of the API token, in the gateway
+}
+
+// fits tells whether the rules let this caller pass. Nil rules let everyone
+// pass.
+func (a *Allow) fits(by caller) bool {
 	if !a.restricts() {
 		return true
 	}
-	if user != "" && (slices.Contains(a.Users, user) || slices.Contains(a.Users, "*")) {
+	if names(a.Users, by.user) || names(a.Tokens, by.token) {
 		return true
 	}
 	if len(a.ClientCerts) == 0 {
 		return false
 	}
-	subject, ok := verifiedSubject(r)
+	subject, ok := verifiedSubject(by.request)
 	return ok && (slices.Contains(a.ClientCerts, subject) || slices.Contains(a.ClientCerts, "*"))
+}
+
+// names tells whether a list of the rules names somebody.
+func names(list []string, who string) bool {
+	return who != "" && (slices.Contains(list, who) || slices.Contains(list, "*"))
 }
 
 // verifiedSubject returns the subject of the client's certificate, if a chain

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
@@ -37,7 +38,8 @@ type App struct {
 	// The integrations, by their unique keys.
 	Integrations map[string]*Integration `json:"integrations,omitempty"`
 
-	// Where the database of the `local` store lies.
+	// The database of what is made through the API, and of the `local` store.
+	// It is opened only when something needs it.
 	Catalog *Catalog `json:"catalog,omitempty"`
 
 	// What may be reached where the upstream is not the operator's own word
@@ -50,18 +52,14 @@ type App struct {
 	plans   map[string]*plan
 	modules map[string]keyStore
 
-	mu    sync.Mutex // guards what follows: handlers ask while provisioning
-	views map[string]*heldView
-	fixed map[string]watchedKey // keys of routes, by label, for the gauges
-	refs  []*keyUse             // keys of routes
-}
+	catalogConfig catalog.Config
+	nobody        *target // for requests that name no integration there is
 
-// Catalog says where the embedded database lies.
-type Catalog struct {
-	// The file of the database; placeholders such as `{env.STATE}/keys.db` are
-	// filled in at load. Default: `apikey_inject/catalog.db` in Caddy's
-	// data directory.
-	Path string `json:"path,omitempty"`
+	mu     sync.Mutex     // guards what follows: handlers ask while provisioning
+	opened *pooledCatalog // the catalog, when something needs it
+	views  map[string]*heldView
+	fixed  map[string]watchedKey // keys of routes, by label, for the gauges
+	refs   []*keyUse             // keys of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -101,6 +99,7 @@ func (a *App) UnmarshalJSON(data []byte) error {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	a.views, a.fixed = make(map[string]*heldView), make(map[string]watchedKey)
+	a.nobody = &target{integration: new(Integration), label: nobody, labelValue: nobody, counters: countersOf(nobody)}
 	if err := a.compile(); err != nil {
 		return err
 	}
@@ -166,6 +165,9 @@ func (a *App) Start() error {
 	if err := a.startStores(); err != nil {
 		return err
 	}
+	if err := a.startCatalog(); err != nil {
+		return err
+	}
 	return a.awaitEager(a.ctx)
 }
 
@@ -182,6 +184,10 @@ func (a *App) Cleanup() error {
 		v.Close()
 		v.ring.release()
 		delete(a.views, name)
+	}
+	if a.opened != nil {
+		a.opened.release()
+		a.opened = nil
 	}
 	return nil
 }

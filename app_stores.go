@@ -32,6 +32,9 @@ type keyStore interface {
 	// Only what will not go by itself is an error.
 	start(ctx context.Context, s store.Store) error
 
+	// prefix is what the paths of connections' keys begin with.
+	prefix() string
+
 	// options are this configuration's own.
 	options() keyring.Options
 
@@ -49,8 +52,8 @@ func (a *App) loadStores(ctx caddy.Context) error {
 	if len(a.StoresRaw) == 0 {
 		a.StoresRaw = map[string]json.RawMessage{"vault": json.RawMessage(`{"store":"vault"}`)}
 	}
-	catalog, err := a.catalogPath()
-	if err != nil {
+	var err error
+	if a.catalogConfig, err = a.Catalog.config(); err != nil {
 		return err
 	}
 	names := slices.Sorted(maps.Keys(a.StoresRaw))
@@ -62,7 +65,7 @@ func (a *App) loadStores(ctx caddy.Context) error {
 	for name, mod := range mods.(map[string]any) {
 		a.modules[name] = mod.(keyStore)
 		if l, ok := mod.(*LocalStore); ok {
-			l.catalog = catalog
+			l.catalog = a.catalogConfig
 		}
 	}
 	if a.DefaultStore == "" && len(names) == 1 {
@@ -76,21 +79,14 @@ func (a *App) loadStores(ctx caddy.Context) error {
 			a.DefaultStore, didYouMean(a.DefaultStore, names), strings.Join(names, ", "))
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.Integrations)) {
+		if a.Integrations[key].Key == nil {
+			continue
+		}
 		if err := a.checkStore(a.Integrations[key].Key.Store); err != nil {
 			return fmt.Errorf("integrations.%s.key.store: %w", key, err)
 		}
 	}
 	return nil
-}
-
-// catalogPath returns where the operator wants the database, or nothing.
-func (a *App) catalogPath() (string, error) {
-	if a.Catalog == nil {
-		return "", nil
-	}
-	x := expander{repl: caddy.NewReplacer()}
-	path := x.text("catalog.path", a.Catalog.Path)
-	return path, x.err
 }
 
 // checkStore refuses the name of a store that is not there.

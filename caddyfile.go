@@ -108,15 +108,12 @@ func (p *directiveParser) argument(d *caddyfile.Dispenser) error {
 	}
 	arg := d.Val()
 	if strings.Contains(arg, "://") {
-		if _, err := inject.ParseBase(arg); err != nil {
+		if _, err := inject.ParseBaseTemplate(arg); err != nil {
 			return d.Errf("base_url: %v", err)
 		}
 		p.handler.BaseURL = arg
 		p.at["base_url"] = here(d)
 	} else {
-		if err := checkName(arg); err != nil {
-			return d.Errf("integration: %v", err)
-		}
 		p.handler.Name = arg
 		p.at["integration"] = here(d)
 	}
@@ -162,9 +159,15 @@ func (p *directiveParser) finish() error {
 	if err != nil {
 		return p.start.WrapErr(err)
 	}
+	if strings.ContainsAny(h.Name, "{}") {
+		return p.finishChoice()
+	}
 	if h.Name == "" {
 		if pl, err = p.compile(p.start); err != nil {
 			return err
+		}
+		if in.Key == nil {
+			return p.report(errNoKey, p.start)
 		}
 		if err := app.checkStoreNames(in.Key.Store); err != nil {
 			return p.where("key.store", p.start).Errf("key: store: %v", err)
@@ -187,16 +190,30 @@ func (p *directiveParser) finish() error {
 	if err := checkConnectionKey(h.Connection, in.Key); err != nil {
 		return p.where("connection", p.where("key", p.where("integration", p.start))).WrapErr(err)
 	}
-	if _, err := newConnectionSource(h.Connection, h.Allow != nil); err != nil {
+	if _, err := newIDSource(h.Connection, h.Allow != nil); err != nil {
 		return p.where("connection", p.start).Errf("connection: %v", err)
 	}
-	for _, name := range pl.template.Fields() {
-		if h.ConnectionConfig[name] == "" && in.ConnectionConfig[name] == "" {
-			return p.where("template", p.start).Errf("template: needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
-		}
+	t := &target{integration: in, plan: pl}
+	if err := t.configure(h); err != nil {
+		return p.report(err, p.start)
+	}
+	if t.incomplete != nil && in.Key != nil {
+		return p.report(t.incomplete, p.start)
 	}
 	p.plan = pl
 	return nil
+}
+
+// finishChoice is finish for a route whose integration is chosen per request.
+func (p *directiveParser) finishChoice() error {
+	h := p.handler
+	if _, err := newIDSource(h.Name, h.Allow != nil); err != nil {
+		return p.at["integration"].Errf("integration: %v", err)
+	}
+	if _, err := newIDSource(h.Connection, h.Allow != nil); err != nil {
+		return p.where("connection", p.start).Errf("connection: %v", err)
+	}
+	return p.report(h.check(), p.start)
 }
 
 // globalApp returns the app as the global option configured it.

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-var appWords = []string{"store", "integration", "catalog"}
+var appWords = []string{"store", "integration", "catalog", "egress"}
 
 // parseGlobalOption parses the global option. Syntax:
 //
@@ -27,7 +27,11 @@ var appWords = []string{"store", "integration", "catalog"}
 //	            ...
 //	        }
 //	    }
-//	    catalog sqlite <file>
+//	    catalog sqlite [<file>]
+//	    catalog postgres <placeholder of the URL>
+//	    egress {
+//	        allow private_ranges|<ranges, addresses, hosts, .suffixes...>
+//	    }
 //	}
 //
 // The first store is the default.
@@ -50,6 +54,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			err = parseIntegration(d, app, parsers)
 		case "catalog":
 			err = parseCatalog(d, app)
+		case "egress":
+			err = parseEgress(d, app)
 		default:
 			err = d.Errf("unknown subdirective %q of apikey_inject%s; known are %s",
 				d.Val(), didYouMean(d.Val(), appWords), strings.Join(appWords, ", "))
@@ -59,6 +65,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 		}
 	}
 	for _, key := range sortedKeys(parsers) { // a store may stand behind its users
+		if app.Integrations[key].Key == nil {
+			continue
+		}
 		if err := app.checkStoreNames(app.Integrations[key].Key.Store); err != nil {
 			return nil, parsers[key].at["key.store"].Errf("key: store: %v", err)
 		}
@@ -149,17 +158,58 @@ func parseCatalog(d *caddyfile.Dispenser, app *App) error {
 	if app.Catalog != nil {
 		return d.Err("catalog already specified")
 	}
-	var driver, path string
 	at := here(d)
-	if !d.AllArgs(&driver, &path) {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 || len(args) == 1 && args[0] == "postgres" {
 		return arity(at, "catalog")
 	}
-	if path == "" {
-		return d.Err("catalog: the file's name is empty")
+	if len(args) == 2 && args[1] == "" {
+		return d.Err("catalog: an empty argument")
 	}
-	if driver != "sqlite" {
-		return d.Errf("catalog: unknown database %q; known is sqlite", driver)
+	c := new(Catalog)
+	switch {
+	case args[0] == "postgres":
+		c.Driver, c.URL = args[0], args[1]
+	case args[0] != "sqlite":
+		// Not quoted: it may be a URL that was put here, with its password.
+		return d.Errf("catalog: the first argument is no database; known are sqlite, postgres")
+	case len(args) == 2:
+		c.Path = args[1]
 	}
-	app.Catalog = &Catalog{Path: path}
+	if err := c.check(); err != nil {
+		return d.Errf("catalog: %v", fieldCause(err))
+	}
+	app.Catalog = c
+	return nil
+}
+
+func parseEgress(d *caddyfile.Dispenser, app *App) error {
+	if app.Egress != nil {
+		return d.Err("egress already specified")
+	}
+	start := here(d)
+	if d.NextArg() {
+		return d.Err("egress takes no arguments, only a block")
+	}
+	app.Egress = new(Egress)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "allow" {
+			return d.Errf("unknown subdirective %q of egress%s; known is allow", d.Val(), didYouMean(d.Val(), []string{"allow"}))
+		}
+		at := here(d)
+		entries := d.RemainingArgs()
+		if len(entries) == 0 {
+			return at.Errf("egress: allow: wrong number of arguments; write: allow private_ranges|<range, address, host or .suffix...>")
+		}
+		for _, entry := range entries {
+			if err := (&Egress{Allow: []string{entry}}).check(); err != nil {
+				return d.Errf("egress: allow: %v", fieldCause(err))
+			}
+		}
+		app.Egress.Allow = append(app.Egress.Allow, entries...)
+	}
+	if len(app.Egress.Allow) == 0 {
+		return start.Err("egress is empty; write allow and what may be reached")
+	}
 	return nil
 }

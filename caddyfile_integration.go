@@ -90,7 +90,7 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 	}
 	switch d.Val() {
 	case "base_url":
-		return text(&i.BaseURL, func(s string) error { _, err := inject.ParseBase(s); return err })
+		return text(&i.BaseURL, func(s string) error { _, err := inject.ParseBaseTemplate(s); return err })
 	case "placement":
 		return text(&i.KeyPlacement, inject.CheckKind)
 	case "name":

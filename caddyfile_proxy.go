@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
 
 // This file holds what reverse_proxy parses of the block.
@@ -38,13 +40,21 @@ func (p *directiveParser) finishProxy(rp *reverseproxy.Handler) error {
 		return err
 	}
 	raw := caddyconfig.JSONModuleObject(rp, "handler", "reverse_proxy", nil)
-	if err := checkProxy(raw, p.plan.placement); err != nil {
+	if err := checkProxy(raw, p.placement()); err != nil {
 		return p.reportProxy(err)
 	}
 	if len(p.rest) > 0 {
 		p.handler.ProxyRaw = raw
 	}
 	return nil
+}
+
+// placement returns where the key goes; nil where that depends on the request.
+func (p *directiveParser) placement() *inject.Placement {
+	if p.plan == nil {
+		return nil
+	}
+	return p.plan.placement
 }
 
 // reportProxy places the error of checkProxy at the subdirective it is about.
@@ -58,7 +68,7 @@ func (p *directiveParser) reportProxy(err error) error {
 	}
 	for _, line := range p.rest {
 		// The name may say what to do: "-X-Key".
-		if line[0].Text == "header_up" && len(line) > 1 && p.plan.placement.Replaces(strings.TrimLeft(line[1].Text, "+-?>")) {
+		if line[0].Text == "header_up" && len(line) > 1 && p.placement().Replaces(strings.TrimLeft(line[1].Text, "+-?>")) {
 			at := caddyfile.NewDispenser(line)
 			at.Next()
 			return at.WrapErr(wrongField.err)

@@ -102,6 +102,7 @@ func (p *integrationParser) connectionConfig(d *caddyfile.Dispenser) error {
 		if _, ok := p.into.ConnectionConfig[name]; ok {
 			return d.Errf("connection_config: %s already specified", name)
 		}
+		p.at["connection_config."+name] = at
 		var value string
 		if !d.AllArgs(&value) {
 			return at.Errf("connection_config: wrong number of arguments; write a name and its value")

@@ -29,6 +29,7 @@ import (
 //	    tls_server_name <name>
 //	    ttl             <duration>
 //	    max_stale       <duration>
+//	    prefix          <path>
 //	    startup         lazy|warm|eager
 //	}
 func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -38,10 +39,10 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
-	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale", "startup"}
+	words := []string{"address", "namespace", "mount", "auth", "tls_trust_pool", "tls_client_auth", "tls_server_name", "ttl", "max_stale", "prefix", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
-			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Startup); known {
+			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Prefix, &s.Startup); known {
 				return err
 			}
 			switch d.Val() {
@@ -77,12 +78,14 @@ func (s *VaultStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // holdingOption parses what every store has: how long its keys are held, and
 // when they are first read.
-func holdingOption(d *caddyfile.Dispenser, ttl, maxStale *caddy.Duration, startup *string) (known bool, err error) {
+func holdingOption(d *caddyfile.Dispenser, ttl, maxStale *caddy.Duration, prefix, startup *string) (known bool, err error) {
 	switch d.Val() {
 	case "ttl":
 		return true, parseDuration(d, ttl)
 	case "max_stale":
 		return true, parseDuration(d, maxStale)
+	case "prefix":
+		return true, checkedArg(d, prefix, func(s string) error { return fieldCause(checkPrefix(s)) })
 	case "startup":
 		return true, checkedArg(d, startup, checkStartup)
 	}
@@ -177,6 +180,7 @@ func (s *VaultStore) parseAuth(d *caddyfile.Dispenser) error {
 //	    keyset    <placeholder>
 //	    ttl       <duration>
 //	    max_stale <duration>
+//	    prefix    <path>
 //	    startup   lazy|warm|eager
 //	}
 func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -186,10 +190,10 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return arity(start, "store")
 	}
 	p := newIntegrationParser(nil)
-	words := []string{"keyset", "ttl", "max_stale", "startup"}
+	words := []string{"keyset", "ttl", "max_stale", "prefix", "startup"}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := p.once(d, func() error {
-			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Startup); known {
+			if known, err := holdingOption(d, &s.TTL, &s.MaxStale, &s.Prefix, &s.Startup); known {
 				return err
 			}
 			if d.Val() == "keyset" {

@@ -100,7 +100,7 @@ func (t offlineKeys) find(name string) (string, *LocalStore, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if local.catalog, err = app.catalogPath(); err != nil {
+	if local.catalog, err = app.Catalog.config(); err != nil {
 		return "", nil, err
 	}
 	if err := local.Provision(caddy.Context{}); err != nil {

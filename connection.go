@@ -1,6 +1,7 @@
 package apikeyinject
 
-// This file holds how a route finds out whose key to use.
+// This file holds how a route finds out whose key to use, and of which
+// integration.
 
 import (
 	"fmt"
@@ -15,9 +16,10 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// connectionSource is the `connection` of a route: an expression that gives
-// an id for each request, or the empty expression.
-type connectionSource struct {
+// idSource is the `connection` of a route, or its integration where that is
+// chosen: an expression that gives an id for each request, or the empty
+// expression.
+type idSource struct {
 	expr string
 
 	// fromCert tells that the id is read from the client's certificate, which
@@ -27,12 +29,12 @@ type connectionSource struct {
 
 var placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
 
-// newConnectionSource checks where the id comes from. What a caller cannot
-// choose is trusted: literals, the authenticated user, a verified client
-// certificate, the environment. Everything else is the caller's word and needs
-// an explicit allow in the same block.
-func newConnectionSource(expr string, hasAllow bool) (connectionSource, error) {
-	src := connectionSource{expr: expr}
+// newIDSource checks where the id comes from. What a caller cannot choose is
+// trusted: literals, the authenticated user, a verified client certificate, the
+// environment. Everything else is the caller's word and needs an explicit allow
+// in the same block.
+func newIDSource(expr string, hasAllow bool) (idSource, error) {
+	src := idSource{expr: expr}
 	for _, m := range placeholder.FindAllStringSubmatch(expr, -1) {
 		name := m[1]
 		switch {
@@ -60,6 +62,12 @@ func newConnectionSource(expr string, hasAllow bool) (connectionSource, error) {
 // checkConnectionKey refuses a connection whose key would be everybody's, and
 // a key of a connection that nobody names.
 func checkConnectionKey(connection string, key *KeyReference) error {
+	if key == nil && connection == "" {
+		return errNoKey
+	}
+	if key == nil {
+		return nil
+	}
 	if connection != "" && !key.perConnection() {
 		return wrong("key.path", "%q must contain %s: with connection, each one has a key of its own", key.Path, connectionID)
 	}
@@ -69,9 +77,9 @@ func checkConnectionKey(connection string, key *KeyReference) error {
 	return nil
 }
 
-// id returns the connection of a request. ok is false when it is empty or
+// id returns the id of a request. ok is false when it is empty or
 // ill-formed: an id never becomes another path.
-func (c connectionSource) id(r *http.Request, repl *caddy.Replacer) (id string, ok bool) {
+func (c idSource) id(r *http.Request, repl *caddy.Replacer) (id string, ok bool) {
 	if c.fromCert {
 		if _, verified := verifiedSubject(r); !verified {
 			return "", false

@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
@@ -27,9 +26,9 @@ type exchange struct {
 
 	target *target
 	inj    *inject.Injection
-	ren    *rendered      // inj, and the key it was made of
-	entry  *keyring.Entry // of that key
-	origin string         // the web page that may read the answer, or empty
+	use           // inj, and the key it was made of
+	call   *call  // what the gateway knows; nil on a route
+	origin string // the web page that may read the answer, or empty
 
 	replayed bool // sent once more, with another key
 

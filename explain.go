@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
 // explainedError ends a request that is explained where it would be sent. It
@@ -30,16 +29,27 @@ func (explainedError) Is(target error) bool { return target == context.Canceled 
 // explain fills in what the route would do with r. Everything happens but the
 // sending: the key is read, and the proxy's own options are applied.
 func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation) {
-	t := h.target
+	t, fail := h.choose(r, repl)
 	e.Integration = t.label
-	e.Key = &explainedKey{Store: t.integration.Key.Store, Field: t.integration.Key.Field, Path: t.integration.Key.address(connectionID).String()}
+	if fail != nil {
+		e.refuse(fail)
+		return
+	}
+	ref := t.integration.Key
+	if h.connection.expr != "" {
+		ref = t.each
+	}
+	if ref != nil {
+		e.Key = &explainedKey{Store: h.app.storeName(ref), Field: ref.Field, Path: ref.address(connectionID).String()}
+	}
+	by := caller{request: r, user: t.user(repl)}
 	e.Callers = &explainedCallers{
 		Integration: t.allow[0].lines(), Route: t.allow[1].lines(),
-		From: firstSet(t.caller, "{http.auth.user.id}"), Caller: t.user(repl),
+		From: firstSet(t.caller, "{http.auth.user.id}"), Caller: by.user,
+		Passes: t.allow[0].fits(by) && t.allow[1].fits(by),
 	}
-	e.Callers.Passes = t.allow[0].fits(r, e.Callers.Caller) && t.allow[1].fits(r, e.Callers.Caller)
 	w := newExplainWriter()
-	_, done, fail := h.admit(w, r, t, repl)
+	_, done, fail := h.admit(w, r, t, repl, nil)
 	if fail != nil {
 		e.refuse(fail)
 		return
@@ -48,23 +58,24 @@ func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation)
 		e.AnsweredBy = "apikey_inject itself: a browser's preflight, which the upstream does not see"
 		return
 	}
-	ren, entry, fail := h.resolve(r, t, repl)
-	if connection, ok := repl.GetString("http.apikey_inject.connection"); ok && t.fixed == nil {
-		e.Key.Connection, e.Key.Path = connection, t.integration.Key.address(connection).String()
+	ex := &exchange{Context: r.Context(), owner: h.transport, target: t}
+	fail = h.resolve(r, ex, repl)
+	if id, ok := repl.GetString("http.apikey_inject.connection"); ok && h.connection.expr != "" && e.Key != nil {
+		e.Key.Connection, e.Key.Path = id, ref.address(id).String()
 	}
 	if fail != nil {
 		e.refuse(fail)
 		return
 	}
-	e.Key.describe(ren, entry)
-	h.explainSent(w, r, ren, entry, e)
+	e.Key.describe(ex)
+	h.explainSent(w, r, ex, e)
 }
 
 // describe adds what is known of a key that is held.
-func (k *explainedKey) describe(ren *rendered, entry *keyring.Entry) {
-	st := entry.Status()
-	k.Version, k.State, k.Masked = ren.key.Version, st.State, maskKey(ren.key.Value.Reveal())
-	if at := ren.key.CreatedAt; !at.IsZero() {
+func (k *explainedKey) describe(ex *exchange) {
+	st, key := ex.entry.Status(), ex.ren.key
+	k.Version, k.State, k.Masked = key.Version, st.State, maskKey(key.Value.Reveal())
+	if at := key.CreatedAt; !at.IsZero() {
 		k.CreatedAt = &at
 	}
 	if at := st.CheckedAt; !at.IsZero() {
@@ -73,19 +84,16 @@ func (k *explainedKey) describe(ren *rendered, entry *keyring.Entry) {
 }
 
 // explainSent runs the request through the embedded proxy.
-func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ren *rendered, entry *keyring.Entry, e *explanation) {
+func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ex *exchange, e *explanation) {
 	var sent *http.Request
-	ex := &exchange{
-		Context: r.Context(), owner: h.transport, target: h.target, inj: ren.inj, ren: ren, entry: entry,
-		explained: func(out *http.Request) { sent = out },
-	}
+	ex.explained = func(out *http.Request) { sent = out }
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
-	out, err := h.target.outgoing(r, ex)
+	out, err := ex.target.outgoing(r, ex)
 	if err != nil {
 		e.refuse(errPath)
 		return
 	}
-	e.path(h.target, r, out)
+	e.path(ex.target, r, out)
 	err = h.proxy.ServeHTTP(&ex.writer, out, explainNext{})
 	if sent == nil {
 		if f := asFailure(err); f != nil {
@@ -121,7 +129,7 @@ func (e *explanation) sent(h *Handler, ex *exchange, r, out *http.Request) {
 	t, base := ex.target, ex.ren.base
 	value := strings.ReplaceAll(t.plan.template.String(), "${apiKey}", e.Key.Masked)
 	for _, name := range t.plan.template.Fields() {
-		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", t.config[name])
+		value = strings.ReplaceAll(value, "${connectionConfig."+name+"}", ex.configValue(name))
 	}
 	placement := t.plan.placement
 	why := "the key, by the template " + t.plan.template.String()
@@ -165,7 +173,11 @@ func (e *explanation) target(h *Handler, t *target, base *inject.Base) {
 	e.Transport = &explainedTarget{
 		Dials: base.Dial, TLS: base.Scheme == "https", RefusedStatuses: t.refused, ReplayBuffer: t.replayBuffer,
 	}
-	if http, ok := h.transport.base.(*reverseproxy.HTTPTransport); ok {
+	via := t.via
+	if via == nil {
+		via = h.transport.base
+	}
+	if http, ok := via.(*reverseproxy.HTTPTransport); ok {
 		e.Transport.DialTimeout = time.Duration(http.DialTimeout).String()
 		e.Transport.ResponseHeaderTimeout = time.Duration(http.ResponseHeaderTimeout).String()
 	}

@@ -22,6 +22,7 @@ const errorHeader = "Apikey-Inject-Error"
 // and logs, and holds neither an address nor a path of a store.
 type failure struct {
 	code       string
+	said       string // in the body, where that is another word
 	status     int
 	message    string
 	retryAfter time.Duration
@@ -30,16 +31,19 @@ type failure struct {
 func (f *failure) Error() string { return f.code }
 
 var (
-	errForbidden         = &failure{code: "forbidden", status: http.StatusForbidden, message: "this caller may not use this integration"}
-	errCrossSite         = &failure{code: "forbidden", status: http.StatusForbidden, message: "pages of this origin may not use this integration"}
-	errDisabled          = &failure{code: "disabled", status: http.StatusForbidden, message: "this integration is disabled"}
-	errMethod            = &failure{code: "method_not_allowed", status: http.StatusMethodNotAllowed, message: "TRACE and CONNECT are not forwarded with a key"}
-	errPath              = &failure{code: "bad_path", status: http.StatusBadRequest, message: "the path has a . or .. segment"}
-	errConnection        = &failure{code: "bad_connection", status: http.StatusBadRequest, message: "the connection id is empty or ill-formed"}
-	errUnknownConnection = &failure{code: "unknown_connection", status: http.StatusNotFound, message: "there is no such connection"}
-	errKeyNotFound       = &failure{code: "key_not_found", status: http.StatusBadGateway, message: "no key is stored for this integration"}
-	errKeyInvalid        = &failure{code: "key_invalid", status: http.StatusBadGateway, message: "the stored key cannot be used"}
-	errEgress            = &failure{code: "egress_denied", status: http.StatusForbidden, message: "the upstream's address is not allowed"}
+	errForbidden          = &failure{code: "forbidden", status: http.StatusForbidden, message: "this caller may not use this integration"}
+	errCrossSite          = &failure{code: "forbidden", status: http.StatusForbidden, message: "pages of this origin may not use this integration"}
+	errDisabled           = &failure{code: "disabled", status: http.StatusForbidden, message: "this integration is disabled"}
+	errMethod             = &failure{code: "method_not_allowed", status: http.StatusMethodNotAllowed, message: "TRACE and CONNECT are not forwarded with a key"}
+	errPath               = &failure{code: "bad_path", status: http.StatusBadRequest, message: "the path has a . or .. segment"}
+	errConnection         = &failure{code: "bad_connection", status: http.StatusBadRequest, message: "the connection id is empty or ill-formed"}
+	errUnknownIntegration = &failure{code: "unknown_integration", status: http.StatusNotFound, message: "there is no such integration"}
+	errUnknownConnection  = &failure{code: "unknown_connection", status: http.StatusNotFound, message: "there is no such connection"}
+	errKeyNotFound        = &failure{code: "key_not_found", status: http.StatusBadGateway, message: "no key is stored for this integration"}
+	errKeyInvalid         = &failure{code: "key_invalid", status: http.StatusBadGateway, message: "the stored key cannot be used"}
+	errOriginChanged      = &failure{code: "origin_changed", status: http.StatusForbidden, message: "the integration's base URL was moved to another host after this connection's key was entered"}
+	errConnectionConfig   = &failure{code: "bad_connection", status: http.StatusBadRequest, message: "the connection lacks a value that the integration needs"}
+	errEgress             = &failure{code: "egress_denied", status: http.StatusForbidden, message: "the upstream's address is not allowed"}
 
 	// errNoInjection is a transport's: a live request never leaves without
 	// its key.
@@ -94,7 +98,7 @@ func (f *failure) end(w http.ResponseWriter, r *http.Request) error {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
-	body.Error.Code, body.Error.Message = f.code, f.message
+	body.Error.Code, body.Error.Message = firstSet(f.said, f.code), f.message
 	_ = json.NewEncoder(w).Encode(body) // the client may have left
 	return nil
 }

@@ -6,7 +6,9 @@ package apikeyinject
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,14 +16,73 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
-// guardEgress makes t connect to nothing that the policy denies. The dialer is
+// guard says what is looked at.
+type guard int
+
+const (
+	guardClear   guard = iota // keys in clear go to near addresses only
+	guardEgress               // that, and connections go only where egress lets them
+	guardNothing              // the operator said so: insecure_http
+)
+
+// guardOf returns the guard of an integration of the Caddy configuration. Where
+// connections fill in its base URL it is not the operator's word alone.
+func guardOf(i *Integration, p *plan) guard {
+	switch {
+	case p.base.Fixed() == nil:
+		return guardEgress
+	case i.InsecureHTTP:
+		return guardNothing
+	}
+	return guardClear
+}
+
+// loadBase loads a base transport that no module configures.
+func (a *App) loadBase(ctx caddy.Context, o object, g guard) (http.RoundTripper, error) {
+	raw, err := baseDefaults(o.raw())
+	if err != nil {
+		return nil, err
+	}
+	o, err = parseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	delete(o, "protocol")
+	mod, err := ctx.LoadModuleByID("http.reverse_proxy.transport.http", o.raw())
+	if err != nil {
+		return nil, fmt.Errorf("loading a base transport: %w", err)
+	}
+	base := mod.(*reverseproxy.HTTPTransport)
+	switch g {
+	case guardEgress:
+		return base, a.guardEgress(base, raw)
+	case guardClear:
+		refuseClear(base.Transport)
+	case guardNothing:
+	}
+	return base, nil
+}
+
+// guardEgress makes a base transport connect to nothing that this
+// configuration's egress policy denies, and send no key in clear.
+func (a *App) guardEgress(base *reverseproxy.HTTPTransport, raw json.RawMessage) error {
+	if err := checkGuarded(raw); err != nil {
+		return err
+	}
+	dialAllowed(base.Transport, time.Duration(base.DialTimeout), a.egress, a.logger)
+	refuseClear(base.Transport)
+	return nil
+}
+
+// dialAllowed makes t connect to nothing that the policy denies. The dialer is
 // ours: Caddy's says no word between the resolving of a name and the dialling.
-func guardEgress(t *http.Transport, timeout time.Duration, policy *egress.Policy, logger *zap.Logger) {
+func dialAllowed(t *http.Transport, timeout time.Duration, policy *egress.Policy, logger *zap.Logger) {
 	dial := policy.DialContext(&net.Dialer{Timeout: timeout})
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -38,9 +99,9 @@ func guardEgress(t *http.Transport, timeout time.Duration, policy *egress.Policy
 	t.Proxy = nil
 }
 
-// guardPlaintext closes connections to public addresses on which a key would go
+// refuseClear closes connections to public addresses on which a key would go
 // without TLS, before anything is sent on them.
-func guardPlaintext(t *http.Transport) {
+func refuseClear(t *http.Transport) {
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)

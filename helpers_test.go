@@ -42,6 +42,7 @@ func (m *memoryModule) identity() string           { return m.Label }
 func (m *memoryModule) open() (store.Store, error) { return memoryOf(m.Label), nil }
 func (*memoryModule) options() keyring.Options     { return keyring.Options{} }
 func (*memoryModule) eager() bool                  { return false }
+func (*memoryModule) prefix() string               { return defaultPrefix }
 
 func (*memoryModule) start(context.Context, store.Store) error { return nil }
 

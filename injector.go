@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -81,18 +80,15 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return wrong("base", "must be an http transport")
 	}
 	t.base = base
-	if t.Egress {
-		if err := checkGuarded(raw); err != nil {
-			return err
-		}
+	switch {
+	case t.Egress:
 		app, err := loadApp(ctx)
 		if err != nil {
 			return err
 		}
-		guardEgress(base.Transport, time.Duration(base.DialTimeout), app.egress, app.logger)
-	}
-	if (t.url == nil || t.url.Scheme == "http") && !t.InsecureHTTP {
-		guardPlaintext(base.Transport)
+		return app.guardEgress(base, raw)
+	case !t.InsecureHTTP && (t.url == nil || t.url.Scheme == "http"):
+		refuseClear(base.Transport)
 	}
 	return nil
 }
@@ -116,7 +112,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		ex.explained(out)
 		return nil, explainedError{}
 	}
-	res, err := ex.roundTrip(t.base, r, out)
+	res, err := ex.roundTrip(t.baseOf(ex), r, out)
 	if err != nil {
 		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
 		if ex.inj.In(err.Error()) {
@@ -128,6 +124,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ex.clean(res.Header)
 	ex.watchBody(res)
 	return res, nil
+}
+
+// baseOf returns the base transport for an exchange.
+func (t *Transport) baseOf(ex *exchange) http.RoundTripper {
+	if ex.target.via != nil {
+		return ex.target.via
+	}
+	return t.base
 }
 
 // outbound is the copy of a request: one allocation for both structs.

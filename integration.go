@@ -43,7 +43,8 @@ type Integration struct {
 	// Default: `API Key`.
 	KeyLabel string `json:"key_label,omitempty"`
 
-	// Where the key is kept. Required.
+	// Where the key is kept. Required, unless routes use the keys of
+	// connections in the catalog.
 	Key *KeyReference `json:"key,omitempty"`
 
 	// Forward the caller's own `Authorization`, `Proxy-Authorization` and
@@ -141,6 +142,15 @@ type fieldError struct {
 func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
 func (e *fieldError) Unwrap() error { return e.err }
 
+// fieldCause takes the field's name off an error, for where the word stands
+// already.
+func fieldCause(err error) error {
+	if f, ok := errors.AsType[*fieldError](err); ok {
+		return f.err
+	}
+	return err
+}
+
 func wrong(field, format string, args ...any) error {
 	return &fieldError{field: field, err: fmt.Errorf(format, args...)}
 }
@@ -180,11 +190,10 @@ func (i *Integration) compile() (*plan, error) {
 			return nil, &fieldError{"replay_buffer", err}
 		}
 	}
-	if i.Key == nil {
-		return nil, wrong("key", "is required: the path of the document that holds the key, and its field")
-	}
-	if err := i.Key.check(); err != nil {
-		return nil, err
+	if i.Key != nil {
+		if err := i.Key.check(); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkTransport("transport", i.TransportRaw); err != nil {
 		return nil, err

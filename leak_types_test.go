@@ -102,10 +102,10 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 		}
 		to := h.target
 		ren := to.rendered.Load()
-		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, inj: ren.inj, ren: ren, entry: to.fixed}
+		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, inj: ren.inj, use: use{ren: ren, entry: to.own}}
 		held[name+": handler"], held[name+": target"], held[name+": transport"] = h, to, h.transport
 		held[name+": integration"], held[name+": plan"] = to.integration, to.plan
-		held[name+": view"], held[name+": entry"] = to.keys, to.fixed
+		held[name+": view"], held[name+": entry"] = to.keys, to.own
 		held[name+": rendered"], held[name+": key"], held[name+": injection"] = ren, ren.key, ren.inj
 		held[name+": exchange"], held[name+": request"] = ex, r.WithContext(ex)
 		held[name+": writer"] = &ex.writer

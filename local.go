@@ -40,12 +40,16 @@ type LocalStore struct {
 	// How old a key may get while the database cannot be read. Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
+	// What the paths of connections' keys begin with, where these are kept in
+	// the catalog. Default: `caddy-apikey-inject`.
+	Prefix string `json:"prefix,omitempty"`
+
 	// When the keys that routes name are read: `lazy`, `warm` or `eager`, as in
 	// the store `vault`. The database is opened at the start in any case.
 	// Default: `warm`.
 	Startup string `json:"startup,omitempty"`
 
-	catalog string // path of the app's database, or empty
+	catalog catalog.Config // the app's
 	source  seal.Source
 }
 
@@ -90,34 +94,32 @@ func (s *LocalStore) check() error {
 	if err := checkStartup(s.Startup); err != nil {
 		return &fieldError{"startup", err}
 	}
+	if err := checkPrefix(s.Prefix); err != nil {
+		return err
+	}
 	return checkAges(s.TTL, s.MaxStale)
 }
 
-func (s *LocalStore) path() string {
-	if s.catalog != "" {
-		return s.catalog
-	}
-	return filepath.Join(caddy.AppDataDir(), "apikey_inject", "catalog.db")
-}
+// path is the file of the database; empty where that is no file.
+func (s *LocalStore) path() string { return s.catalog.Path }
 
 // identity is the database: it has one keyset, whatever its source.
-func (s *LocalStore) identity() string { return s.path() }
+func (s *LocalStore) identity() string { return catalogID(s.catalog) }
 
 func (s *LocalStore) open() (store.Store, error) { return s.sealed(true), nil }
 
 // sealed returns the store, not yet opened. Only with create it makes a keyset.
 func (s *LocalStore) sealed(create bool) *localStore {
-	path := s.path()
 	sealed := seal.New(seal.Config{
 		Open: func(ctx context.Context) (seal.Database, error) {
-			db, err := catalog.Open(ctx, catalog.Config{Path: path})
+			db, err := catalog.Open(ctx, s.catalog)
 			if err != nil {
 				return nil, err
 			}
 			return db, nil
 		},
 		Keyset: s.source,
-		Create: create,
+		Create: create && s.catalog.Driver == "sqlite", // two nodes would make two keysets
 	})
 	return &localStore{Store: sealed}
 }
@@ -141,6 +143,8 @@ func (s *LocalStore) start(ctx context.Context, opened store.Store) error {
 func (s *LocalStore) options() keyring.Options {
 	return keyring.Options{TTL: time.Duration(s.TTL), MaxStale: time.Duration(s.MaxStale), Lazy: s.Startup == startupLazy}
 }
+
+func (s *LocalStore) prefix() string { return firstSet(s.Prefix, defaultPrefix) }
 
 func (s *LocalStore) eager() bool { return s.Startup == startupEager }
 

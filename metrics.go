@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -129,13 +130,37 @@ func (a *App) registerMetrics(ctx caddy.Context) error {
 	return register(ctx.GetMetricsRegistry(), requestsTotal, vaultRequestsTotal, vaultRequestSeconds, figures{a})
 }
 
-// counters are the counters of one route, looked up once.
+// counters are the counters of one integration, looked up once.
 type counters map[string]prometheus.Counter
 
-func newCounters(label string) counters {
-	c := make(counters, len(outcomes))
-	for _, o := range outcomes {
-		c[o] = requestsTotal.WithLabelValues(label, o)
+const (
+	// maxLabels bounds the integrations with counters of their own: those that
+	// are made through the API are without number.
+	maxLabels = 1000
+
+	// otherLabel is what the others are counted under.
+	otherLabel = "other"
+)
+
+var labelled = struct {
+	sync.Mutex
+	counters map[string]counters
+}{counters: make(map[string]counters)}
+
+// countersOf returns the counters of a label.
+func countersOf(label string) counters {
+	labelled.Lock()
+	defer labelled.Unlock()
+	if _, ok := labelled.counters[label]; !ok && len(labelled.counters) >= maxLabels {
+		label = otherLabel
+	}
+	c, ok := labelled.counters[label]
+	if !ok {
+		c = make(counters, len(outcomes))
+		for _, o := range outcomes {
+			c[o] = requestsTotal.WithLabelValues(label, o)
+		}
+		labelled.counters[label] = c
 	}
 	return c
 }

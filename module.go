@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -36,8 +37,10 @@ func init() {
 // `{http.apikey_inject.outcome}` | `injected`, or the code of the refusal
 // `{http.apikey_inject.error}` | The code of the refusal
 type Handler struct {
-	// The integration to use, as defined in the apikey_inject app. Required
-	// unless the integration's fields stand here.
+	// The integration to use, as defined in the apikey_inject app or made
+	// through the API. May hold placeholders; one that the caller can choose
+	// needs `allow` beside it. Required unless the integration's fields stand
+	// here.
 	Name string `json:"integration,omitempty"`
 
 	// Whose key to use: the id of a connection. May hold placeholders; one
@@ -57,8 +60,11 @@ type Handler struct {
 	logger     *zap.Logger
 	auditLog   *zap.Logger
 	accessLogs bool // of the server
-	connection connectionSource
-	target     *target
+	app        *App
+	connection idSource
+	target     *target  // nil where the integration is chosen per request
+	names      idSource // of it
+	chosen     *targets // so far
 
 	proxy     caddyhttp.MiddlewareHandler // a *reverseproxy.Handler
 	transport *Transport
@@ -92,37 +98,24 @@ func (h *Handler) UnmarshalJSON(data []byte) error {
 }
 
 // Provision reads the configuration, and nothing else.
-func (h *Handler) Provision(ctx caddy.Context) error {
+func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
-	app, err := loadApp(ctx)
-	if err != nil {
+	if h.app, err = loadApp(ctx); err != nil {
 		return err
 	}
-	t, err := h.resolveIntegration(app)
-	if err != nil {
-		return err
-	}
-	if err := t.merge(h); err != nil {
-		return err
-	}
-	if h.connection, err = newConnectionSource(h.Connection, h.Allow != nil); err != nil {
-		return &fieldError{"connection", err}
-	}
-	h.warn(ctx, t)
-	h.target, h.auditLog = t, app.logger.Named("audit")
+	h.auditLog = h.app.logger.Named("audit")
 	if srv, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		h.accessLogs = srv.Logs != nil
 	}
-
-	if t.keys, err = app.view(t.integration.Key.Store); err != nil {
-		return &fieldError{"key.store", err}
+	if h.connection, err = newIDSource(h.Connection, h.Allow != nil); err != nil {
+		return &fieldError{"connection", err}
 	}
-	if h.connection.expr == "" {
-		t.fixed = t.keys.Pin(t.integration.Key.address(""))
-		app.watch(t.label, t.integration.Key.Field, t.fixed)
+	if strings.ContainsAny(h.Name, "{}") {
+		err = h.provisionChoice(ctx)
+	} else {
+		err = h.provisionTarget(ctx)
 	}
-	app.use(&keyUse{label: t.label, key: t.integration.Key, connection: h.Connection, entry: t.fixed})
-	if h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t); err != nil {
+	if err != nil {
 		return err
 	}
 	mod, err := ctx.LoadModule(h, "ProxyRaw")
@@ -135,13 +128,56 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// provisionTarget prepares a route with one integration.
+func (h *Handler) provisionTarget(ctx caddy.Context) error {
+	t, err := h.resolveIntegration(h.app)
+	if err != nil {
+		return err
+	}
+	if err := t.merge(h); err != nil {
+		return err
+	}
+	if err := checkConnectionKey(h.Connection, t.integration.Key); err != nil {
+		return err
+	}
+	t.catalogued = t.integration.Key == nil
+	if t.base == nil && !t.catalogued {
+		return t.incomplete
+	}
+	if t.catalogued {
+		h.app.useCatalog()
+	}
+	h.warn(ctx, t)
+	if err := t.open(h.app); err != nil {
+		return err
+	}
+	u := &keyUse{label: t.label, key: t.each, connection: h.Connection}
+	if h.Connection == "" {
+		h.app.watch(t.label, t.integration.Key.Field, t.own)
+		u.key, u.entry = t.integration.Key, t.own
+	}
+	h.app.use(u)
+	h.target = t
+	h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t)
+	return err
+}
+
 // ServeHTTP puts the key on the request and proxies it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	t := h.target
+	t, fail := h.choose(r, repl)
+	if fail != nil {
+		return h.refuse(w, r, t, repl, fail)
+	}
+	return h.serve(w, r, next, t, repl, nil)
+}
+
+// serve takes a request to its integration. c is what the gateway knows of it;
+// nil on a route.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, t *target, repl *caddy.Replacer, c *call) error {
 	repl.Set("http.apikey_inject.integration", t.labelValue)
 
-	origin, done, fail := h.admit(w, r, t, repl)
+	origin, done, fail := h.admit(w, r, t, repl, c)
 	if done {
 		return nil
 	}
@@ -151,19 +187,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if fail != nil {
 		return h.refuse(w, r, t, repl, fail)
 	}
-	ren, entry, fail := h.resolve(r, t, repl)
-	if fail != nil {
+	ex := &exchange{Context: r.Context(), owner: h.transport, target: t, call: c, origin: origin}
+	if fail := h.resolve(r, ex, repl); fail != nil {
 		return h.refuse(w, r, t, repl, fail)
-	}
-	ex := &exchange{
-		Context: r.Context(), owner: h.transport, target: t, inj: ren.inj, ren: ren, entry: entry, origin: origin,
 	}
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
 	out, err := t.outgoing(r, ex)
 	if err != nil {
 		return h.refuse(w, r, t, repl, errPath)
 	}
-	repl.Set("http.apikey_inject.key_version", ren.version)
+	repl.Set("http.apikey_inject.key_version", ex.ren.version)
 
 	header, returned := out.Header, false
 	defer func() {

@@ -84,10 +84,10 @@ func TestAConnectionTheCallerChoosesNeedsAllow(t *testing.T) {
 		"{http.request.tls.server_name}":     false,
 		"{http.request.cookie.tenant}":       false,
 	} {
-		if _, err := newConnectionSource(expr, false); (err == nil) != trusted {
+		if _, err := newIDSource(expr, false); (err == nil) != trusted {
 			t.Errorf("%s without allow: got %v, want trusted=%v", expr, err, trusted)
 		}
-		if _, err := newConnectionSource(expr, true); err != nil {
+		if _, err := newIDSource(expr, true); err != nil {
 			t.Errorf("%s with allow: %v", expr, err)
 		}
 	}
@@ -167,11 +167,11 @@ func TestOnlyAVerifiedCertificateNamesACaller(t *testing.T) {
 		"a verified":     {&tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}}, true},
 	} {
 		r.TLS = tc.state
-		if got := a.fits(r, ""); got != tc.fits {
+		if got := a.fits(caller{request: r}); got != tc.fits {
 			t.Errorf("%s: got %v, want %v", name, got, tc.fits)
 		}
 	}
-	if (&Allow{Tokens: []string{"billing"}}).fits(r, "billing") {
+	if (&Allow{Tokens: []string{"billing"}}).fits(caller{request: r, user: "billing"}) {
 		t.Error("the name of a token fits a user")
 	}
 }

@@ -22,6 +22,9 @@ import (
 func (t *target) outgoing(r *http.Request, ex *exchange) (*http.Request, error) {
 	out := r.WithContext(ex)
 	out.Header = t.outgoingHeader(r)
+	if ex.call != nil {
+		ex.call.forward(t, r.Header, out.Header)
+	}
 
 	// Header operations of the operator act on this host; the client's own
 	// never reaches the upstream.

@@ -35,6 +35,15 @@ func parseObject(raw json.RawMessage) (object, error) {
 	return o, nil
 }
 
+// raw returns the object's JSON.
+func (o object) raw() json.RawMessage {
+	raw, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // it was made of JSON
+	}
+	return raw
+}
+
 // set sets a field to the JSON of v.
 func (o object) set(name string, v any) {
 	raw, err := json.Marshal(v)
@@ -134,7 +143,7 @@ func checkHeaderUp(headers json.RawMessage, p *inject.Placement) error {
 	names := slices.Concat(slices.Collect(maps.Keys(h.Request.Add)), slices.Collect(maps.Keys(h.Request.Set)),
 		h.Request.Delete, slices.Collect(maps.Keys(h.Request.Replace)))
 	for _, name := range names {
-		if p.Replaces(name) {
+		if p != nil && p.Replaces(name) {
 			return wrong("proxy.headers.request", "header_up of %s is not allowed: that header carries the key", name)
 		}
 	}
@@ -154,15 +163,49 @@ func proxyConfig(raw json.RawMessage, t *target) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport := map[string]any{"protocol": "apikey_inject", "base": base}
+	switch guardOf(t.integration, t.plan) {
+	case guardEgress:
+		transport["egress"] = true
+	case guardNothing:
+		transport["insecure_http"] = true
+	case guardClear:
+	}
+	if t.base == nil {
+		o.set("dynamic_upstreams", map[string]string{"source": "apikey_inject"})
+	} else {
+		o.set("upstreams", []map[string]string{{"dial": t.base.Dial}})
+		transport["base_url"] = t.base.String()
+	}
+	return o.finish(transport), nil
+}
+
+// choiceProxyConfig is proxyConfig for a route whose integration is chosen per
+// request.
+func choiceProxyConfig(raw json.RawMessage) (json.RawMessage, error) {
+	if err := checkProxy(raw, nil); err != nil {
+		return nil, err
+	}
+	o, err := parseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	base, err := parseObject(o["transport"])
+	if err != nil {
+		return nil, &fieldError{"proxy.transport", err}
+	}
+	base.set("protocol", "http")
+	o.set("dynamic_upstreams", map[string]string{"source": "apikey_inject"})
+	return o.finish(map[string]any{"protocol": "apikey_inject", "base": base}), nil
+}
+
+// finish adds our transport to the configuration of a proxy.
+func (o object) finish(transport map[string]any) json.RawMessage {
 	o.set("handler", "reverse_proxy")
-	o.set("upstreams", []map[string]string{{"dial": t.base.Dial}})
-	o.set("transport", map[string]any{
-		"protocol": "apikey_inject", "base": base, "base_url": t.base.String(), "insecure_http": t.integration.InsecureHTTP,
-		"egress": t.plan.base.Fixed() == nil,
-	})
+	o.set("transport", transport)
 	// A reload must not cut every WebSocket at once.
 	o.setDefault("stream_close_delay", "1h")
-	return json.Marshal(o)
+	return o.raw()
 }
 
 // baseTransport returns the operator's transport, from the route's block or

@@ -57,22 +57,15 @@ func checkReplayBuffer(n int64) error {
 	return nil
 }
 
-// roundTrip sends out, a placed copy of r, and answers a refusal of its key: a
+// attempt sends out, a placed copy of r, and answers a refusal of its key: a
 // newer key, or in a rotation the former one, is tried once.
-func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*http.Response, error) {
-	if len(ex.target.refused) == 0 {
-		return base.RoundTrip(out)
-	}
-	body := ex.keep(r, out)
-	if body != nil {
-		defer body.release()
-	}
+func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *keptBody) (*http.Response, error) {
 	res, err := base.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(ex.target.refused, res.StatusCode) {
-		ex.entry.Accepted(ex.ren.key)
+		ex.accepted(ex.ren.key)
 		return res, nil
 	}
 	newest := ex.ren.key
@@ -96,11 +89,11 @@ func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer boo
 	refused := slices.Contains(ex.target.refused, again.res.StatusCode)
 	switch {
 	case refused && isNewer:
-		ex.entry.Rejected(other)
+		ex.rejected(other)
 	case refused:
-		ex.entry.Rejected(newest)
+		ex.rejected(newest)
 	default:
-		ex.entry.Accepted(other)
+		ex.accepted(other)
 	}
 	return again.res, nil
 }
@@ -112,16 +105,33 @@ func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer boo
 func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
-	if key, ok := ex.entry.Refused(ctx, ex.target.integration.Key.Field, ex.ren.key); ok {
+	if key, ok := ex.entry.Refused(ctx, ex.field, ex.ren.key); ok {
 		return key, true
 	}
-	if key, ok := ex.entry.Previous(ex.target.integration.Key.Field); ok && key != ex.ren.key {
+	if key, ok := ex.entry.Previous(ex.field); ok && key != ex.ren.key {
 		return key, false
 	}
 	if ctx.Err() == nil {
-		ex.entry.Rejected(ex.ren.key)
+		ex.rejected(ex.ren.key)
 	}
 	return nil, false
+}
+
+// rejected tells the keyring, and the catalog where the key is a connection's,
+// that the upstream does not take a key.
+func (ex *exchange) rejected(key *keyring.Key) {
+	ex.entry.Rejected(key)
+	if ex.customer != nil {
+		ex.customer.rejected(key)
+	}
+}
+
+// accepted tells that it does.
+func (ex *exchange) accepted(key *keyring.Key) {
+	ex.entry.Accepted(key)
+	if ex.customer != nil {
+		ex.customer.accepted(key)
+	}
 }
 
 // answer is what came of a second try.
@@ -134,35 +144,33 @@ type answer struct {
 // be: its body is not kept, or the key cannot be rendered. A refusal says that
 // nothing was done, so the method does not matter.
 func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody, key *keyring.Key) *answer {
-	if isUpgrade(r) || body == nil && hasBody(r) {
+	if isUpgrade(r) {
 		return nil
 	}
-	var sent []byte
-	if body != nil {
-		var ok bool
-		if sent, ok = body.whole(r.Context()); !ok {
-			return nil
-		}
-	}
-	ren, err := ex.target.render(key)
+	ren, err := ex.render(key)
 	if err != nil {
+		return nil
+	}
+	was := ex.use
+	ex.ren, ex.inj = ren, ren.inj
+	out, ok := ex.anew(r, body)
+	if !ok {
+		ex.use, ex.inj = was, was.ren.inj
 		return nil
 	}
 	drain(res.Body)
-	ex.ren, ex.inj, ex.replayed = ren, ren.inj, true
-	ex.writer.muted = ex.writer.relayed // one set of interim answers is enough
-	out, err := ex.place(r)
-	if err != nil {
-		return &answer{err: err}
-	}
-	if body != nil {
-		out.Body = io.NopCloser(bytes.NewReader(sent))
-	}
-	if len(sent) == 0 {
-		out.Body, out.ContentLength = nil, 0
-	}
+	ex.replayed = true
 	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
+}
+
+// setBody makes out carry these bytes, or no body.
+func setBody(out *http.Request, sent []byte) {
+	if len(sent) == 0 {
+		out.Body, out.ContentLength = nil, 0
+		return
+	}
+	out.Body = io.NopCloser(bytes.NewReader(sent))
 }
 
 func isUpgrade(r *http.Request) bool { return len(r.Header["Upgrade"]) > 0 }

@@ -5,6 +5,7 @@ package apikeyinject
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -15,52 +16,122 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// resolve gets the key from the keyring and renders it.
-func (h *Handler) resolve(r *http.Request, t *target, repl *caddy.Replacer) (*rendered, *keyring.Entry, *failure) {
-	entry := t.fixed
-	if entry == nil {
-		id, ok := h.connection.id(r, repl)
-		if !ok {
-			return nil, nil, errConnection
-		}
-		repl.Set("http.apikey_inject.connection", id)
-		entry = t.keys.Entry(t.integration.Key.address(id))
-	}
-	key, err := entry.Key(r.Context(), t.integration.Key.Field)
-	if err != nil {
-		return nil, nil, t.keyFailure(err)
-	}
-	ren, err := t.render(key)
-	if err != nil {
-		h.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
-		return nil, nil, errKeyInvalid
-	}
-	return ren, entry, nil
+// use is the key of one request: whose it is, and what it makes of the
+// integration.
+type use struct {
+	ren   *rendered
+	entry *keyring.Entry
+	field string
+
+	// customer is whose key it is, where the catalog knows; nil elsewhere.
+	customer *customer
 }
 
-// render puts a key into its template. That of a fixed route is kept for as
-// long as the key is.
-func (t *target) render(key *keyring.Key) (*rendered, error) {
-	if last := t.rendered.Load(); last != nil && last.key == key {
-		return last, nil
+// resolve finds whose key the request uses, gets it from the keyring, and
+// renders it.
+func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *failure {
+	t := ex.target
+	id, asked, fail := h.connectionOf(r, ex.call, repl)
+	if fail != nil {
+		return fail
 	}
-	inj, err := inject.Place(t.plan.placement, t.plan.template, key.Value, t.config)
+	switch {
+	case asked && t.catalogued:
+		if ex.customer, fail = h.customer(r.Context(), t, id); fail != nil {
+			return fail
+		}
+		ex.entry = ex.customer.entry
+	case asked:
+		ex.entry = t.keys.Entry(t.each.address(id))
+	case t.own == nil:
+		return errConnection
+	default:
+		ex.entry = t.own
+	}
+	ex.field = t.field(asked)
+	key, err := ex.entry.Key(r.Context(), ex.field)
+	if err == nil && ex.customer != nil {
+		key = ex.customer.newest(r.Context(), key, ex.field)
+	}
+	if err != nil {
+		return t.keyFailure(err, asked)
+	}
+	if ex.ren, err = ex.render(key); err != nil {
+		h.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
+		return errKeyInvalid
+	}
+	ex.inj = ex.ren.inj
+	return nil
+}
+
+// connectionOf returns the connection of a request. asked is false where the
+// integration's own key is meant.
+func (h *Handler) connectionOf(r *http.Request, c *call, repl *caddy.Replacer) (id string, asked bool, f *failure) {
+	ok := true
+	switch {
+	case c != nil:
+		if id, asked = c.connection, c.asked; asked && store.CheckSegment(id) != nil {
+			return "", true, errConnection
+		}
+	case h.connection.expr != "":
+		if id, ok = h.connection.id(r, repl); !ok {
+			return "", true, errConnection
+		}
+		asked = true
+	}
+	if asked {
+		repl.Set("http.apikey_inject.connection", id)
+	}
+	return id, asked, nil
+}
+
+// render puts a key into its template. What a route without connections, or a
+// connection of the catalog, used last is kept for as long as the key is.
+func (ex *exchange) render(key *keyring.Key) (ren *rendered, err error) {
+	t := ex.target
+	switch {
+	case ex.customer != nil:
+		ren, err = t.render(&ex.customer.rendered, key, ex.customer.base, ex.customer.config)
+	case ex.entry == t.own:
+		ren, err = t.render(&t.rendered, key, t.base, t.config)
+	default:
+		ren, err = t.render(nil, key, t.base, t.config)
+	}
+	if err == nil && ex.call != nil && ex.call.override != nil {
+		elsewhere := *ren
+		elsewhere.base = ex.call.override
+		ren = &elsewhere
+	}
+	return ren, err
+}
+
+// render returns what is kept, or renders anew and keeps that.
+func (t *target) render(kept *atomic.Pointer[rendered], key *keyring.Key, base *inject.Base, config map[string]string) (*rendered, error) {
+	if kept != nil {
+		if last := kept.Load(); last != nil && last.key == key {
+			return last, nil
+		}
+	}
+	if base == nil {
+		return nil, t.incomplete
+	}
+	inj, err := inject.Place(t.plan.placement, t.plan.template, key.Value, config)
 	if err != nil {
 		return nil, err
 	}
-	ren := &rendered{key: key, inj: inj, base: t.base, version: key.Version}
-	if t.fixed != nil {
-		t.rendered.Store(ren)
+	ren := &rendered{key: key, inj: inj, base: base, version: key.Version}
+	if kept != nil {
+		kept.Store(ren)
 	}
 	return ren, nil
 }
 
 // keyFailure says what the keyring's error means to the caller.
-func (t *target) keyFailure(err error) *failure {
+func (t *target) keyFailure(err error, ofConnection bool) *failure {
 	var invalid *store.InvalidError
 	var away *keyring.UnavailableError
 	switch {
-	case errors.Is(err, store.ErrNotFound) && t.fixed == nil:
+	case errors.Is(err, store.ErrNotFound) && ofConnection:
 		return errUnknownConnection
 	case errors.Is(err, store.ErrNotFound):
 		return errKeyNotFound

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,6 +20,8 @@ import (
 type target struct {
 	integration *Integration
 	plan        *plan
+	key         string // unique key; empty for an integration that has no name
+	ofAPI       bool   // made through the API
 	label       string
 	labelValue  any // label, boxed once
 
@@ -28,7 +30,11 @@ type target struct {
 	caller      string
 	stripPrefix string
 	config      map[string]string
-	base        *inject.Base // by config
+
+	// base is the base URL by config. Where config lacks something it is nil,
+	// and incomplete says what.
+	base       *inject.Base
+	incomplete error
 
 	refused      []int      // statuses that refuse a key; none: off
 	replayBuffer int64      // bytes
@@ -38,8 +44,17 @@ type target struct {
 	audit    bool
 	counters counters
 
-	keys     *keyring.View
-	fixed    *keyring.Entry // without a connection
+	// via is the base transport, where it is not the route's own.
+	via http.RoundTripper
+
+	keys *keyring.View
+
+	// each is where the connections' keys are; catalogued tells that these are
+	// in the catalog, and not only in a store.
+	each       *KeyReference
+	catalogued bool
+
+	own      *keyring.Entry // the integration's own key; nil: it has none
 	rendered atomic.Pointer[rendered]
 }
 
@@ -50,10 +65,10 @@ func (h *Handler) resolveIntegration(app *App) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
+		if h.Key == nil {
+			return nil, errNoKey
+		}
 		return &target{integration: &h.Integration, plan: p, label: h.LabelAs}, nil
-	}
-	if err := checkName(h.Name); err != nil {
-		return nil, &fieldError{"integration", err}
 	}
 	if own := h.ownFields(); len(own) > 0 {
 		return nil, wrong(own[0], "is not allowed beside integration %q: it belongs into the integration", h.Name)
@@ -68,16 +83,12 @@ func (h *Handler) resolveIntegration(app *App) (*target, error) {
 	if err != nil {
 		return nil, &fieldError{"integration", err}
 	}
-	return &target{integration: integration, plan: plan, label: h.Name}, nil
+	return &target{integration: integration, plan: plan, key: h.Name, label: h.Name}, nil
 }
 
-// checkName refuses an integration given by placeholder.
-func checkName(name string) error {
-	if strings.ContainsAny(name, "{}") {
-		return fmt.Errorf("%q holds a placeholder; the integration of a route is fixed", name)
-	}
-	return nil
-}
+// errNoKey says that an integration has neither a key of its own nor
+// connections that have one.
+var errNoKey = wrong("key", "is required: the path of the document that holds the key, and its field")
 
 // merge fills in what the route and its integration say together.
 func (t *target) merge(h *Handler) (err error) {
@@ -85,7 +96,9 @@ func (t *target) merge(h *Handler) (err error) {
 	if err := t.configure(h); err != nil {
 		return err
 	}
-	t.label = firstSet(t.label, t.base.Host)
+	if t.label == "" && t.base != nil {
+		t.label = t.base.Host
+	}
 	t.labelValue = t.label
 	t.stripPrefix = firstSet(h.StripPrefix, t.integration.StripPrefix)
 	t.caller = firstSet(h.Caller, t.integration.Caller)
@@ -110,12 +123,9 @@ func (t *target) merge(h *Handler) (err error) {
 			t.audit = *on
 		}
 	}
-	if err := checkConnectionKey(h.Connection, t.integration.Key); err != nil {
-		return err
-	}
-	t.readHeaders = append(headersRead(t.caller), headersRead(h.Connection)...)
+	t.readHeaders = headersRead(t.caller + h.Connection + h.Name)
 	t.leaves = t.leftOut()
-	t.counters = newCounters(t.label)
+	t.counters = countersOf(t.label)
 	return nil
 }
 
@@ -127,26 +137,75 @@ func (t *target) configure(h *Handler) (err error) {
 	}
 	maps.Copy(t.config, h.ConnectionConfig)
 	t.base, err = t.plan.resolve(t.config)
+	if errors.Is(err, errIncomplete) {
+		t.incomplete = err
+		return nil
+	}
 	return err
 }
 
+// open finds the keys.
+func (t *target) open(app *App) (err error) {
+	key := t.integration.Key
+	switch {
+	case key == nil || !key.perConnection():
+		t.each = app.keyOfConnection(t.key)
+	default:
+		t.each = key
+	}
+	store := t.each.Store
+	if key != nil {
+		store = key.Store
+	}
+	if t.keys, err = app.view(store); err != nil {
+		return &fieldError{"key.store", err}
+	}
+	if key != nil && !key.perConnection() {
+		t.own = t.keys.Pin(key.address(""))
+	}
+	return nil
+}
+
+// field is where the integration's own key is in its document, or a
+// connection's.
+func (t *target) field(ofConnection bool) string {
+	if ofConnection {
+		return t.each.Field
+	}
+	return t.integration.Key.Field
+}
+
+// errIncomplete says that a connection has to say more.
+var errIncomplete = errors.New("connection_config is incomplete")
+
+// incompleteError is an errIncomplete that names what is missing.
+type incompleteError struct{ *fieldError }
+
+// Is makes it an errIncomplete.
+func (incompleteError) Is(target error) bool { return target == errIncomplete }
+
+// Unwrap gives the field.
+func (e incompleteError) Unwrap() error { return e.fieldError }
+
 // resolve returns the base URL for these values of ${connectionConfig.NAME}.
-// The error is a [*fieldError].
+// The errors are [*fieldError]s; what is missing is an errIncomplete.
 func (p *plan) resolve(config map[string]string) (*inject.Base, error) {
+	missing := func(field, name string) error {
+		return incompleteError{&fieldError{field, fmt.Errorf("needs ${connectionConfig.%s}, and connection_config has no %q", name, name)}}
+	}
 	for _, name := range p.template.Fields() {
 		if config[name] == "" {
-			return nil, wrong("value_template", "needs ${connectionConfig.%s}, and connection_config has no %q", name, name)
+			return nil, missing("value_template", name)
 		}
 	}
 	base, err := p.base.Resolve(config)
-	var missing *inject.MissingFieldError
-	if errors.As(err, &missing) {
-		return nil, wrong("base_url", "needs ${connectionConfig.%s}, and connection_config has no %q", missing.Name, missing.Name)
+	if absent, ok := errors.AsType[*inject.MissingFieldError](err); ok {
+		return nil, missing("base_url", absent.Name)
 	}
-	if err != nil {
-		return nil, &fieldError{"connection_config", err}
+	if bad, ok := errors.AsType[*inject.FieldError](err); ok {
+		return nil, wrong("connection_config."+bad.Name, "%s", bad.Reason)
 	}
-	return base, nil
+	return base, err
 }
 
 func firstSet(a, b string) string {

@@ -68,6 +68,10 @@ type VaultStore struct {
 	// within 30s. Default: `warm`.
 	Startup string `json:"startup,omitempty"`
 
+	// What the paths of connections' keys begin with, where these are kept in
+	// the catalog. Default: `caddy-apikey-inject`.
+	Prefix string `json:"prefix,omitempty"`
+
 	config vault.Config // with placeholders and environment filled in
 }
 
@@ -209,6 +213,8 @@ func checkAges(ttl, maxStale caddy.Duration) error {
 	}
 	return nil
 }
+
+func (s *VaultStore) prefix() string { return firstSet(s.Prefix, defaultPrefix) }
 
 func (s *VaultStore) identity() string { return s.config.Identity() }
 

@@ -71,7 +71,6 @@ var wrongIntegrations = []struct {
 	{"template without key", fields{"value_template": "Bearer " + canary}, []string{"value_template: ", "${apiKey}"}},
 	{"template unknown placeholder", fields{"value_template": "${apikey}"}, []string{"value_template: ", "did you mean ${apiKey}?"}},
 	{"template Caddy placeholder", fields{"value_template": canary + " {env.X} ${apiKey}"}, []string{"value_template: ", "{env"}},
-	{"key missing", fields{"key": nil}, []string{"key: ", "is required"}},
 	{"key path missing", fields{"key": fields{"field": "x"}}, []string{"key.path: ", "is required"}},
 	{"key path dots", fields{"key": fields{"path": "a/../b"}}, []string{"key.path: ", ". or .."}},
 	{"key mount dots", fields{"key": fields{"path": "a", "mount": "../sys"}}, []string{"key.mount: ", ". or .."}},
@@ -206,7 +205,7 @@ func TestWrongRouteToNamedIntegrationJSON(t *testing.T) {
 		want []string
 	}{
 		"unknown":     {fields{"integration": "acne"}, []string{"integration: ", `did you mean "acme"?`, "there are acme"}},
-		"placeholder": {fields{"integration": "{http.request.header.X}"}, []string{"integration: ", "placeholder"}},
+		"placeholder": {fields{"integration": "{http.request.header.X}"}, []string{"integration: ", "allow in the same block"}},
 		"label_as":    {fields{"label_as": "x"}, []string{"label_as: ", "not allowed beside"}},
 		"caller":      {fields{"caller": "alice"}, []string{"caller: ", "no placeholder"}},
 		"header_up":   {headerUp("set", fields{"X-Api-Key": []string{canary}}), []string{"proxy.headers.request: ", "carries the key"}},

@@ -86,7 +86,7 @@ func TestInsecureHTTPByTheAddressReallyDialled(t *testing.T) {
 		t.Run(c.ip, func(t *testing.T) {
 			conn := newFarConn(c.ip)
 			tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
-			guardPlaintext(tr)
+			refuseClear(tr)
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/", nil)
 			if err != nil {
 				t.Fatal(err)
@@ -120,7 +120,7 @@ func TestInsecureHTTPByTheAddressReallyDialled(t *testing.T) {
 	t.Run("errors of the dialler go back as they came", func(t *testing.T) {
 		want := reverseproxy.DialError{}
 		tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, want }}
-		guardPlaintext(tr)
+		refuseClear(tr)
 		//nolint:errorlint // reverse_proxy decides about retries by the concrete type
 		if _, err := tr.DialContext(t.Context(), "tcp", "127.0.0.1:1"); err != error(want) {
 			t.Errorf("got %#v", err)
@@ -153,7 +153,7 @@ func TestInsecureHTTPGuardIsInPlace(t *testing.T) {
 			}
 			dial := mod.(*Transport).base.(*reverseproxy.HTTPTransport).Transport.DialContext
 			name := runtime.FuncForPC(reflect.ValueOf(dial).Pointer()).Name()
-			if guarded := strings.Contains(name, "guardPlaintext"); guarded != c.guarded {
+			if guarded := strings.Contains(name, "refuseClear"); guarded != c.guarded {
 				t.Errorf("dialled by %s", name)
 			}
 		})

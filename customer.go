@@ -1,0 +1,106 @@
+package apikeyinject
+
+// This file holds connections of the catalog: whose key it is, and what a route
+// makes of them.
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync/atomic"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+)
+
+// customer is what a target has made of a connection. It is kept beside the
+// connection's row, and ends with it when that is changed.
+type customer struct {
+	target *target
+	dir    *directory.Directory
+	conn   *directory.Connection
+
+	config map[string]string
+	base   *inject.Base
+	entry  *keyring.Entry
+
+	rendered atomic.Pointer[rendered]
+}
+
+// customer finds a connection, and refuses those whose key may not be used.
+func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer, *failure) {
+	dir, fail := h.app.directory()
+	if fail != nil {
+		return nil, fail
+	}
+	conn, err := dir.Connection(ctx, t.key, id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return nil, errUnknownConnection
+	case err != nil:
+		return nil, failUnavailable(0)
+	case conn.Disabled:
+		return nil, errDisabled
+	case t.ofAPI && conn.Origin != t.plan.base.Origin():
+		return nil, errOriginChanged
+	}
+	dir.Used(conn)
+	if c, ok := conn.Memo.Load().(*customer); ok && c.target == t {
+		return c, nil
+	}
+	c, fail := newCustomer(dir, t, conn)
+	if fail == nil {
+		conn.Memo.Store(c)
+	}
+	return c, fail
+}
+
+// newCustomer makes of a connection what t needs of it.
+func newCustomer(dir *directory.Directory, t *target, conn *directory.Connection) (*customer, *failure) {
+	c := &customer{target: t, dir: dir, conn: conn, config: t.config, base: t.base}
+	if len(conn.Config) > 0 {
+		c.config = maps.Clone(t.config)
+		maps.Copy(c.config, conn.Config) // the connection's own win
+		var err error
+		if c.base, err = t.plan.resolve(c.config); err != nil {
+			return nil, errConnectionConfig
+		}
+	}
+	if c.base == nil {
+		return nil, errConnectionConfig
+	}
+	c.entry = t.keys.Entry(t.each.address(conn.ID))
+	return c, nil
+}
+
+// configValue returns what a ${connectionConfig.NAME} stands for.
+func (ex *exchange) configValue(name string) string {
+	if ex.customer != nil {
+		return ex.customer.config[name]
+	}
+	return ex.target.config[name]
+}
+
+// newest returns a key that is at least as new as the connection's row says: a
+// key that another node wrote is there before this node's has aged.
+func (c *customer) newest(ctx context.Context, key *keyring.Key, field string) *keyring.Key {
+	if key.Version == 0 || key.Version >= c.conn.KeyVersion {
+		return key
+	}
+	// As if it had been refused: one read for all who ask, and none for a while
+	// when that brings nothing newer.
+	ctx, cancel := context.WithTimeout(ctx, refusedWait)
+	defer cancel()
+	if newer, ok := c.entry.Refused(ctx, field, key); ok {
+		return newer
+	}
+	return key
+}
+
+// rejected notes that the upstream does not take the connection's key.
+func (c *customer) rejected(key *keyring.Key) { c.dir.AuthFailed(c.conn, key.Version) }
+
+// accepted notes that it does.
+func (c *customer) accepted(key *keyring.Key) { c.dir.AuthAccepted(c.conn, key.Version) }
