@@ -122,7 +122,7 @@ func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer boo
 	if key, ok := ex.rotation.entry.Refused(ctx, ex.rotation.handler.integration.Key.Field, ex.ren.key); ok {
 		return key, true
 	}
-	if key, ok := ex.rotation.entry.Previous(ex.rotation.handler.integration.Key.Field); ok && key != ex.ren.key {
+	if key, ok := ex.rotation.entry.Previous(ctx, ex.rotation.handler.integration.Key.Field); ok && key != ex.ren.key {
 		return key, false
 	}
 	if ctx.Err() == nil {

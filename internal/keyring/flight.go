@@ -158,7 +158,7 @@ func (r *Ring) abandon(s *slot, f *flight, err error) {
 func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Document, error) {
 	for try := 1; ; try++ {
 		back := r.breaker.returned()
-		doc, err := r.get(ctx, s.addr)
+		doc, err := guard(func() (*store.Document, error) { return r.store.Get(ctx, s.addr) })
 		class := ""
 		if err != nil {
 			class = classOf(err)
@@ -193,15 +193,15 @@ func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Docum
 	}
 }
 
-// get asks the store once. A panic of the reader is a failure like any other;
-// its value is not told, it may hold anything.
-func (r *Ring) get(ctx context.Context, a store.Address) (doc *store.Document, err error) {
+// guard calls get. A panic of the store is a failure like any other; its value
+// is not told, it may hold anything.
+func guard(get func() (*store.Document, error)) (doc *store.Document, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			doc, err = nil, fmt.Errorf("%w: %T", errPanic, v)
 		}
 	}()
-	doc, err = r.store.Get(ctx, a)
+	doc, err = get()
 	if err == nil && doc == nil {
 		return nil, errNoDoc
 	}

@@ -45,8 +45,9 @@ type RingOptions struct {
 	// ReadTimeout ends a read, whoever waits for it. Default: 5s.
 	ReadTimeout time.Duration
 
-	// Rotation is how long the former version of a replaced key is kept for
-	// [Entry.Previous]. Default: 10m.
+	// Rotation is how long after a change [Entry.Previous] gives the key before.
+	// The change is when a version is read that replaces a held one; for the
+	// first one that is read, when the store says it was written. Default: 10m.
 	Rotation time.Duration
 }
 
@@ -148,7 +149,7 @@ func (r *Ring) Invalidate(a store.Address) {
 	s.flight = nil // its result goes to who waits for it, not into the slot
 	s.snap.Store(nil)
 	s.trouble.Store(nil)
-	s.refusal = nil
+	s.refusal, s.former = nil, nil
 	s.mu.Unlock()
 	r.table.demote(s)
 	r.plan(s)

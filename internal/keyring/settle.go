@@ -73,6 +73,7 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 	switch {
 	case was == nil:
 		s.used.Store(now) // an idle key counts from here
+		n.formerUntil = r.rotationEnds(d, now)
 	case c.changed(old):
 		n.former, n.formerUntil = old, now+int64(r.opts.Rotation)
 		events = append(events, Event{Kind: KeyChanged, Address: s.addr, Version: c.version, Former: old.version})

@@ -44,8 +44,9 @@ type slot struct {
 	rejected atomic.Pointer[Key] // the newest key, while upstreams refuse it
 
 	mu      sync.Mutex
-	flight  *flight  // the read under way
-	refusal *refusal // nil: no upstream refused this key
+	flight  *flight     // the read under way
+	refusal *refusal    // nil: no upstream refused this key
+	former  *formerRead // nil: nobody wanted the version before
 }
 
 // touch notes a use. A slot that is used by all cores at once is written once a

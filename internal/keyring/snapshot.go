@@ -66,8 +66,8 @@ type snapshot struct {
 	checked     int64
 	ttl         time.Duration // the document's wish, 0: none
 	soft        float32       // the part of the ttl after which a refresh is due
-	former      *content      // the one before, nil when there is none to fall back on
-	formerUntil int64
+	former      *content      // the version before; nil: not looked for, or no longer of use
+	formerUntil int64         // till then this version is new, and upstreams may not know it yet
 }
 
 // newSnapshot is c, seen at now to be the newest.
@@ -209,7 +209,12 @@ func fill(f *field, name string, d *store.Document, old *content, now int64, at 
 
 // same reports whether two keys are one version with one value.
 func (k *Key) same(o *Key) bool {
-	return k != nil && k.Version == o.Version && k.CreatedAt.Equal(o.CreatedAt) &&
+	return k != nil && k.Version == o.Version && k.CreatedAt.Equal(o.CreatedAt) && k.equal(o)
+}
+
+// equal reports whether both keys have one value.
+func (k *Key) equal(o *Key) bool {
+	return k != nil && o != nil &&
 		subtle.ConstantTimeCompare([]byte(k.Value.Reveal()), []byte(o.Value.Reveal())) == 1
 }
 

@@ -234,4 +234,8 @@ func (c *Client) close(ctx context.Context) error {
 	return err
 }
 
-var _ store.Store = (*Client)(nil)
+// Interface guards
+var (
+	_ store.Store  = (*Client)(nil)
+	_ store.Former = (*Client)(nil)
+)
