@@ -22,6 +22,7 @@ type fake struct {
 	asked  []int                             // before which versions
 	errs   map[store.Address]error
 	err    error         // of every read and probe
+	ill    error         // of every probe
 	delay  time.Duration // of every read
 	panics bool
 	log    []read
@@ -106,6 +107,9 @@ func (f *fake) Healthy(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.probes = append(f.probes, time.Now())
+	if f.ill != nil {
+		return f.ill
+	}
 	return f.err
 }
 

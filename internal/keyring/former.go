@@ -12,11 +12,10 @@ import (
 // noFormer stands for a version before the newest that is known not to be.
 var noFormer = new(content)
 
-// formerRead is the last read of the version before one.
+// formerRead is the last read of the version before the one that is held.
 type formerRead struct {
-	version int           // that it came before
-	at      int64         // when it began
-	done    chan struct{} // closed when it has ended
+	at   int64         // when it began
+	done chan struct{} // closed when it has ended
 }
 
 // Previous returns the key before the newest one of field, for who was refused
@@ -80,7 +79,7 @@ func (s *snapshot) before(name string) (k *Key, known bool) {
 		return nil, false
 	}
 	f := s.former.find(name)
-	if f == nil || f.key == nil || f.key.equal(newest) {
+	if f == nil || f.key.equal(newest) {
 		return nil, true
 	}
 	return f.key, true
@@ -106,7 +105,7 @@ func (r *Ring) readFormer(s *slot, c *content) <-chan struct{} {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last := s.former; last != nil && last.version == c.version {
+	if last := s.former; last != nil {
 		select {
 		case <-last.done:
 			if now-last.at < int64(refusedHold) {
@@ -119,7 +118,7 @@ func (r *Ring) readFormer(s *slot, c *content) <-chan struct{} {
 	if !r.life.enter() {
 		return nil
 	}
-	f := &formerRead{version: c.version, at: now, done: make(chan struct{})}
+	f := &formerRead{at: now, done: make(chan struct{})}
 	s.former = f
 	go func() {
 		defer r.life.leave()
@@ -138,7 +137,7 @@ func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
 	defer func() { <-r.foreground }()
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.ReadTimeout)
 	defer cancel()
-	doc, err := guard(func() (*store.Document, error) { return from.Former(ctx, s.addr, c.version) })
+	doc, err := r.ask(ctx, func() (*store.Document, error) { return from.Former(ctx, s.addr, c.version) })
 	class := ""
 	if err != nil {
 		class = classOf(err)
@@ -157,7 +156,7 @@ func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := s.snap.Load()
-	if snap == nil || snap.content != c || snap.former != nil {
+	if snap == nil || snap.content != c {
 		return // replaced or invalidated meanwhile
 	}
 	n := *snap

@@ -163,6 +163,7 @@ func TestAnAnswerAboutTheFormerVersionStandsAndAFailureDoesNot(t *testing.T) {
 		"of the same value":  {former: doc(1, "k2"), reads: 1},
 		"with a bad value":   {former: doc(1, "line\nbreak"), reads: 1},
 		"not a former one":   {former: doc(2, "nonsense"), reads: 1},
+		"a pause":            {err: &store.ThrottledError{After: time.Second}, reads: 3},
 		"an outage":          {err: store.ErrUnavailable, reads: 3},
 		"a reader's mistake": {err: errPanic, reads: 3},
 	} {
@@ -209,6 +210,63 @@ func TestEachVersionHasItsOwnFormer(t *testing.T) {
 		r.want(e, "k4") // as a store that was restored has it
 		if got := r.previous(e); got != "k3" || !slices.Equal(r.askedFor(), []int{4, 4}) {
 			t.Errorf("got %q after reads of the versions before %v", got, r.askedFor())
+		}
+	})
+}
+
+func TestALateFormerVersionIsNotTakenForThatOfAnother(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.set(func() { r.docs[one] = doc(4, "k4") })
+		e := r.view(Options{}).Entry(one)
+		r.want(e, "k4")
+		r.set(func() { r.former[one], r.delay = doc(3, "k3"), time.Second })
+		go func() { _ = r.previous(e) }()
+		r.pass(time.Millisecond)
+		r.set(func() { r.docs[one], r.former[one], r.delay = doc(9, "k9"), doc(8, "k8"), 0 })
+		r.ring.Invalidate(one)
+		r.want(e, "k9")
+		r.pass(time.Second)
+		if got := r.previous(e); got != "k8" || !slices.Equal(r.askedFor(), []int{4, 9}) {
+			t.Errorf("got %q after reads of the versions before %v", got, r.askedFor())
+		}
+		r.ring.Invalidate(one)
+		r.want(e, "k9")
+		r.set(func() { r.delay = time.Second })
+		go func() { _ = r.previous(e) }()
+		r.pass(time.Millisecond)
+		r.ring.Invalidate(one)
+		r.pass(time.Second) // it comes when nothing is held
+		if st := e.Status(); st.State != "missing" {
+			t.Errorf("got %s", st.State)
+		}
+	})
+}
+
+func TestADocumentsOwnPreviousKeyThatIsTheNewestIsPassedOver(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		d := doc(2, "k2")
+		d.Fields["previous"] = d.Fields["apiKey"]
+		r.set(func() { r.docs[one], r.former[one] = d, doc(1, "k1") })
+		e := r.view(Options{}).Entry(one)
+		r.want(e, "k2")
+		if got := r.previous(e); got != "k1" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestAStoreWhoseClockIsAheadDoesNotLengthenARotation(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.set(func() { r.docs[one], r.former[one] = writtenAgo(-time.Hour, 2, "k2"), doc(1, "k1") })
+		e := r.view(Options{}).Entry(one)
+		r.want(e, "k2")
+		if got := r.previous(e); got != "k1" {
+			t.Errorf("got %q", got)
+		}
+		r.pass(10*time.Minute + time.Second)
+		r.want(e, "k2")
+		if got := r.previous(e); got != "" {
+			t.Errorf("got %q after ten minutes", got)
 		}
 	})
 }

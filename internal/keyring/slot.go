@@ -20,6 +20,7 @@ const (
 	deniedRetry   = time.Minute     // refused by policy, or no such mount
 	deniedGrace   = 5 * time.Minute // a held key outlives a refusal this long
 	confirmAfter  = 5 * time.Second // between the two reads that end a held key
+	oversizedWait = 5 * time.Minute // larger than is read: each try costs a megabyte
 )
 
 // slot is what a ring knows of one document. A hundred thousand of them are
@@ -79,6 +80,7 @@ const (
 	ClassThrottled     = "throttled"
 	ClassUnavailable   = "unavailable"
 	ClassOutdated      = "outdated"
+	ClassOversized     = "oversized"
 	ClassPanic         = "panic"
 )
 
@@ -107,6 +109,8 @@ func classOf(err error) string {
 		return ClassInvalid
 	case errors.Is(err, errOutdated):
 		return ClassOutdated
+	case errors.Is(err, store.ErrOversized):
+		return ClassOversized
 	}
 	return ClassUnavailable
 }
@@ -133,6 +137,8 @@ func (t *trouble) next(class string, err error, now int64, held bool, alive func
 		wait = negativeFirst
 	case ClassDenied, ClassMisconfigured:
 		wait = deniedRetry
+	case ClassOversized:
+		wait = oversizedWait
 	default:
 		wait = n.retry(held, alive(n.since))
 	}
