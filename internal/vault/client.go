@@ -35,7 +35,10 @@ type Client struct {
 
 	wires  atomic.Pointer[[]*wire]
 	sticky atomic.Int32 // index of the address that last worked
-	tlsSum [32]byte     // of the files the wires were made with; the watcher's own
+
+	reload  sync.Mutex // of the TLS files; guards:
+	tlsSum  [32]byte   // of the files the wires were made with
+	tlsSaid string     // why they could not be read again
 
 	background sync.WaitGroup
 	closing    sync.Once
@@ -163,7 +166,8 @@ func (c *Client) pause(d time.Duration) error {
 	return &store.ThrottledError{After: d}
 }
 
-// watchTLS makes new connections when the files of the old ones change.
+// watchTLS makes new connections when the files of the old ones change. While
+// TLS fails [Client.Healthy] looks at them too.
 func (c *Client) watchTLS(ctx context.Context) {
 	if !c.cfg.TLSFiles.fromFiles() {
 		return
@@ -181,11 +185,17 @@ func (c *Client) watchTLS(ctx context.Context) {
 }
 
 func (c *Client) reloadTLS() {
+	c.reload.Lock()
+	defer c.reload.Unlock()
 	wires, sum, err := c.cfg.wires()
 	if err != nil { // half-written, most likely: the old one serves on
-		c.log.Warn("reading changed TLS files", zap.Error(err))
+		if said := err.Error(); said != c.tlsSaid {
+			c.tlsSaid = said
+			c.log.Warn("reading changed TLS files", zap.Error(err))
+		}
 		return
 	}
+	c.tlsSaid = ""
 	if sum == c.tlsSum {
 		return
 	}
