@@ -158,7 +158,7 @@ func (r *Ring) abandon(s *slot, f *flight, err error) {
 func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Document, error) {
 	for try := 1; ; try++ {
 		back := r.breaker.returned()
-		doc, err := r.ask(ctx, func() (*store.Document, error) { return r.store.Get(ctx, s.addr) })
+		doc, err := r.ask(ctx, func() (*store.Document, error) { return r.store.Get(ctx, s.address()) })
 		class := ""
 		if err != nil {
 			class = classOf(err)

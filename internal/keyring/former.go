@@ -137,7 +137,7 @@ func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
 	defer func() { <-r.foreground }()
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.ReadTimeout)
 	defer cancel()
-	doc, err := r.ask(ctx, func() (*store.Document, error) { return from.Former(ctx, s.addr, c.version) })
+	doc, err := r.ask(ctx, func() (*store.Document, error) { return from.Former(ctx, s.address(), c.version) })
 	class := ""
 	if err != nil {
 		class = classOf(err)
@@ -161,5 +161,5 @@ func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
 	}
 	n := *snap
 	n.former = former
-	s.snap.Store(&n)
+	s.hold(&n)
 }

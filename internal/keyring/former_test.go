@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -129,9 +130,7 @@ func TestWhenNoFormerVersionIsRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, RingOptions{}, func(r *rig) {
 				fields := doc(0, "newest").Fields
-				for n, f := range tc.newest.Fields {
-					fields[n] = f
-				}
+				maps.Copy(fields, tc.newest.Fields)
 				tc.newest.Fields = fields
 				want := ""
 				if _, ok := fields["previous"]; ok {
@@ -307,7 +306,7 @@ func TestWhoLeavesDoesNotEndTheReadOfTheFormerVersion(t *testing.T) {
 func TestFailuresToReadFormerVersionsOpenTheBreaker(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		v := r.view(Options{})
-		var es []*Entry
+		es := make([]*Entry, 0, breakerLimit)
 		for i := range breakerLimit {
 			r.set(func() { r.docs[addr(i)] = doc(2, fmt.Sprint(i)) })
 			es = append(es, v.Entry(addr(i)))

@@ -100,7 +100,7 @@ func TestATooLargeDocumentOfWhichNothingIsHeld(t *testing.T) {
 func TestAStoreOfWhichEveryAnswerIsTooLargeIsAway(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		v := r.view(Options{TTL: 10 * time.Second})
-		var es []*Entry
+		es := make([]*Entry, 0, 6)
 		r.set(func() {
 			for i := range 6 {
 				r.docs[addr(i)] = doc(1, "k1")

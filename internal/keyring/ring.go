@@ -147,7 +147,7 @@ func (r *Ring) Invalidate(a store.Address) {
 	}
 	s.mu.Lock()
 	s.flight = nil // its result goes to who waits for it, not into the slot
-	s.snap.Store(nil)
+	s.hold(nil)
 	s.trouble.Store(nil)
 	s.refusal, s.former = nil, nil
 	s.mu.Unlock()

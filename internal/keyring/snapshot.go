@@ -4,7 +4,6 @@ package keyring
 
 import (
 	"crypto/subtle"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -35,7 +34,14 @@ type Key struct {
 	// CreatedAt is when the version was written, by the store's clock. Zero:
 	// not known.
 	CreatedAt time.Time
+
+	_ apart
 }
+
+// apart makes a struct larger than a slot. The allocator lays objects of one size
+// side by side; so slots share their pages with nothing else, and a look-up finds
+// its page's address, and often the slot itself, in the processor.
+type apart [1]int64
 
 // field is one field of a document. The empty name is the default field.
 type field struct {
@@ -57,33 +63,27 @@ type content struct {
 	created time.Time
 	fields  []field
 	told    atomic.Pointer[told] // nil until a field is asked for in vain
+	_       apart
 }
 
 // snapshot is a content and when it was last seen to be the newest.
 type snapshot struct {
 	*content
-	key         *Key // of the default field when it is good: what most requests want, two cache misses nearer
+	key         *Key // of the default field when it is good: what most requests want
 	checked     int64
-	ttl         time.Duration // the document's wish, 0: none
-	soft        float32       // the part of the ttl after which a refresh is due
-	former      *content      // the version before; nil: not looked for, or no longer of use
-	formerUntil int64         // till then this version is new, and upstreams may not know it yet
+	terms       terms
+	former      *content // the version before; nil: not looked for, or no longer of use
+	formerUntil int64    // till then this version is new, and upstreams may not know it yet
 }
 
 // newSnapshot is c, seen at now to be the newest.
 func newSnapshot(c *content, now int64, ttl time.Duration) *snapshot {
-	n := &snapshot{content: c, checked: now, ttl: ttl, soft: softTTL()}
+	n := &snapshot{content: c, checked: now, terms: termsOf(ttl)}
 	if f := c.find(""); f.bad == nil {
 		n.key = f.key
 	}
 	return n
 }
-
-// softTTL draws the part of a ttl after which a key is refreshed. It is below 1
-// so that the new value of a store is in use within the ttl, the time of the
-// read included, and it is spread so that keys read together are not refreshed
-// together.
-func softTTL() float32 { return 0.80 + 0.15*rand.Float32() } //nolint:gosec // jitter, not a secret
 
 func (c *content) find(name string) *field {
 	if c == nil {

@@ -107,8 +107,8 @@ func TestTLSThatFailsIsSaidLoudlyOnceWithWhatMendsIt(t *testing.T) {
 }
 
 func strs(v any) []string {
-	var out []string
 	list, _ := v.([]any)
+	out := make([]string, 0, len(list))
 	for _, s := range list {
 		out = append(out, s.(string))
 	}
@@ -162,7 +162,7 @@ func TestTLSThatWorksAgainIsSaid(t *testing.T) {
 	for _, err := range []error{nil, http.ErrSchemeMismatch, io.ErrUnexpectedEOF, http.ErrSchemeMismatch, nil, nil, http.ErrSchemeMismatch} {
 		h.note(err)
 	}
-	var got []string
+	got := make([]string, 0, 3)
 	for _, e := range logs.All() {
 		got = append(got, e.Level.String())
 	}
