@@ -75,6 +75,15 @@ func BenchmarkLookup(b *testing.B) {
 				return err == nil
 			})
 		})
+		b.Run(fmt.Sprintf("field/%d", n), func(b *testing.B) {
+			for i := range n { // the first time of each is slower
+				_, _ = v.Entry(addr(i)).Key(ctx, store.DefaultField)
+			}
+			lookups(b, n, func(path string) bool {
+				_, err := v.Entry(store.Address{Path: path}).Key(ctx, store.DefaultField)
+				return err == nil
+			})
+		})
 		plain := make(map[string]*Key, n)
 		for i := range n {
 			plain[addr(i).Path] = r.table.get(addr(i)).key.Load()

@@ -86,7 +86,7 @@ func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 		return e.slow(ctx, field)
 	}
 	s.touch(now)
-	if field == "" && key != nil {
+	if key != nil && e.wants(field, t) {
 		return key, nil
 	}
 	if snap := s.snap.Load(); snap != nil {
@@ -95,6 +95,15 @@ func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 		}
 	}
 	return e.slow(ctx, field)
+}
+
+// wants reports whether the key on these terms is that of the field.
+func (e *Entry) wants(field string, t terms) bool {
+	number := uint8(t)
+	if field == "" {
+		return number&onlyByName == 0
+	}
+	return e.view.ring.names.is(number&^onlyByName, field)
 }
 
 // pick takes the key out of a snapshot.
@@ -115,6 +124,7 @@ func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
 	}
 	if !f.asked.Load() {
 		f.asked.Store(true)
+		e.slot.Load().again(snap, &e.view.ring.names)
 	}
 	return f.key, nil
 }

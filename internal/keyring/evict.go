@@ -52,7 +52,7 @@ func (t *table) evict(s *slot) bool {
 	}
 	t.remove(s)
 	s.gone.Store(true)
-	s.hold(nil)
+	s.hold(nil, nil)
 	t.ring.queue.remove(s)
 	return true
 }

@@ -161,5 +161,5 @@ func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
 	}
 	n := *snap
 	n.former = former
-	s.hold(&n)
+	s.hold(&n, &r.names)
 }

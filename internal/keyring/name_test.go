@@ -11,7 +11,7 @@ import (
 
 func TestASlotKnowsItsAddressWhateverItsLength(t *testing.T) {
 	sizes := []int{0, 1, nameSize - 1, nameSize, nameSize + 1, moreSize, moreSize + 1, 255, 256, 257, 600}
-	var all []store.Address
+	all := make([]store.Address, 0, 6*len(sizes))
 	for _, n := range sizes {
 		all = append(all,
 			store.Address{Path: strings.Repeat("p", n)},

@@ -80,6 +80,7 @@ type Ring struct {
 	epoch time.Time
 
 	table   table
+	names   fieldNames
 	queue   queue
 	breaker breaker
 	views   views
@@ -147,7 +148,7 @@ func (r *Ring) Invalidate(a store.Address) {
 	}
 	s.mu.Lock()
 	s.flight = nil // its result goes to who waits for it, not into the slot
-	s.hold(nil)
+	s.hold(nil, nil)
 	s.trouble.Store(nil)
 	s.refusal, s.former = nil, nil
 	s.mu.Unlock()

@@ -80,7 +80,7 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 	case now < was.formerUntil:
 		n.former, n.formerUntil = was.former, was.formerUntil
 	}
-	s.hold(n)
+	s.hold(n, &r.names)
 	for _, e := range faulty {
 		events = append(events, Event{
 			Kind: KeyInvalid, Address: s.address(), Version: c.version,
@@ -146,7 +146,7 @@ func (r *Ring) fail(s *slot, err error) (events []Event, dropped bool) {
 		if class == ClassNotFound {
 			t.until = now + int64(negativeFirst)
 		}
-		s.hold(nil)
+		s.hold(nil, nil)
 		s.refusal = nil
 	}
 	s.trouble.Store(t)

@@ -28,7 +28,7 @@ const (
 // is done with it. So what a request reads that finds its key fresh fills one line
 // of the processor's cache, 64 bytes, and all else hangs on a pointer.
 type slot struct {
-	// Of what is held: see slot.hold. Checked is 0 when nothing is, and while
+	// Of what is held: see slot.held. Checked is 0 when nothing is, and while
 	// the others change.
 	checked atomic.Int64
 	key     atomic.Pointer[Key]
@@ -64,21 +64,32 @@ type rest struct {
 }
 
 // hold makes n what is held; nil holds nothing. s.mu is held.
-func (s *slot) hold(n *snapshot) {
+func (s *slot) hold(n *snapshot, names *fieldNames) {
 	s.checked.Store(0)
 	s.snap.Store(n)
 	if n == nil {
 		s.key.Store(nil)
 		return
 	}
-	s.key.Store(n.key)
-	s.terms.Store(uint32(n.terms))
+	key, field := n.wanted(names)
+	s.key.Store(key)
+	s.terms.Store(uint32(n.terms.with(field)))
 	s.checked.Store(n.checked)
 }
 
-// held returns of what is held the key of the default field, nil when it is not
-// usable, and when and on what terms it was read. Checked is 0 when nothing is
-// held, or while that changes: then the snapshot tells.
+// again holds n anew if it is still held: a field of it is asked for by name for
+// the first time.
+func (s *slot) again(n *snapshot, names *fieldNames) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.snap.Load() == n {
+		s.hold(n, names)
+	}
+}
+
+// held returns of what is held the key that is wanted most, and when and on what
+// terms it was read. Checked is 0 when nothing is held, or while that changes:
+// then the snapshot tells.
 func (s *slot) held() (key *Key, checked int64, t terms) {
 	checked = s.checked.Load()
 	key, t = s.key.Load(), terms(s.terms.Load())

@@ -85,6 +85,24 @@ func newSnapshot(c *content, now int64, ttl time.Duration) *snapshot {
 	return n
 }
 
+// wanted returns the key that most requests want: that of the default field, or
+// when there is none, the first good one that is asked for by name. Its field has
+// a number when it is asked for by name.
+func (s *snapshot) wanted(names *fieldNames) (key *Key, field uint8) {
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.name == "" || f.bad != nil || !f.asked.Load() || s.key != nil && f.key != s.key {
+			continue
+		}
+		field = names.number(f.name)
+		if s.key == nil {
+			return f.key, field | onlyByName
+		}
+		break
+	}
+	return s.key, field
+}
+
 func (c *content) find(name string) *field {
 	if c == nil {
 		return nil

@@ -15,7 +15,7 @@ func TestTermsShortenATTLAndNeverLengthenIt(t *testing.T) {
 			}
 			for range 100 {
 				got := termsOf(wish).age(ttl)
-				if got > bound*951/1000 || got < bound*799/1000 {
+				if got > bound*951/1000 || got < bound*790/1000 {
 					t.Fatalf("a wish of %s under a ttl of %s: a refresh is due at %s", wish, ttl, got)
 				}
 			}
