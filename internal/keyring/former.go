@@ -9,6 +9,10 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
+// previousField is where connections made by the API keep the key before the
+// current one.
+const previousField = "previous"
+
 // noFormer stands for a version before the newest that is known not to be.
 var noFormer = new(content)
 

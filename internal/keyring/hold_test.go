@@ -174,3 +174,39 @@ func TestAFieldAskedForByNameIsKeptWhenItLeaves(t *testing.T) {
 		}
 	})
 }
+
+func TestALateAskerDoesNotBringBackWhatWasReplaced(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.set(func() { r.docs[one] = doc(1, "k1") })
+		e := r.view(Options{}).Entry(one)
+		r.want(e, "k1")
+		s := e.slot.Load()
+		old := s.snap.Load()
+		r.ring.Learn(one, doc(2, "k2"))
+		s.again(old, &r.ring.names)
+		r.want(e, "k2")
+	})
+}
+
+func TestAFieldThatLeftIsServedToMaxStaleOnly(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.set(func() { r.docs[one] = fieldsOf(1, map[string]string{"token": "t", "user": "u"}) })
+		e := r.view(Options{TTL: time.Minute, MaxStale: 10 * time.Minute}).Pin(one)
+		token := func() bool {
+			k, err := e.Key(context.Background(), "token")
+			return err == nil && k.Value.Reveal() == "t"
+		}
+		if !token() {
+			t.Fatal("no key")
+		}
+		r.set(func() { r.docs[one] = fieldsOf(2, map[string]string{"secret": "s", "user": "u"}) })
+		r.pass(9 * time.Minute)
+		if !token() {
+			t.Error("it is not served")
+		}
+		r.pass(2 * time.Minute)
+		if token() {
+			t.Error("it is served for ever")
+		}
+	})
+}

@@ -32,8 +32,8 @@ func termsOf(wish time.Duration) terms {
 	return terms(rand.Uint32()&0xff)<<softShift | terms(upper)<<wishShift //nolint:gosec // jitter, not a secret
 }
 
-// with are the same terms for the key of another field.
-func (t terms) with(field uint8) terms { return t&^0xff | terms(field) }
+// with are terms that termsOf drew, for the key of a field.
+func (t terms) with(field uint8) terms { return t | terms(field) }
 
 // soft is the part of a ttl after which a key is refreshed, 0.80 to 0.95. It is
 // below 1 so that the new value of a store is in use within the ttl, the time of

@@ -22,7 +22,6 @@ const (
 	minPause    = time.Second
 	maxPause    = 5 * time.Minute
 	revokeLimit = 2 * time.Second
-	tlsPoll     = time.Minute
 )
 
 // Client is a [store.Store] over Vault.
@@ -164,48 +163,6 @@ func (c *Client) pause(d time.Duration) error {
 	defer c.mu.Unlock()
 	c.paused = time.Now().Add(d)
 	return &store.ThrottledError{After: d}
-}
-
-// watchTLS makes new connections when the files of the old ones change. While
-// TLS fails [Client.Healthy] looks at them too.
-func (c *Client) watchTLS(ctx context.Context) {
-	if !c.cfg.TLSFiles.fromFiles() {
-		return
-	}
-	tick := time.NewTicker(tlsPoll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			c.reloadTLS()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *Client) reloadTLS() {
-	c.reload.Lock()
-	defer c.reload.Unlock()
-	wires, sum, err := c.cfg.wires()
-	if err != nil { // half-written, most likely: the old one serves on
-		if said := err.Error(); said != c.tlsSaid {
-			c.tlsSaid = said
-			c.log.Warn("reading changed TLS files", zap.Error(err))
-		}
-		return
-	}
-	c.tlsSaid = ""
-	if sum == c.tlsSum {
-		return
-	}
-	c.tlsSum = sum
-	old := c.wires.Swap(&wires)
-	for _, w := range *old {
-		w.base.CloseIdleConnections()
-	}
-	c.log.Info("TLS files changed, connecting anew")
-	c.session.retry()
 }
 
 // Close ends the background work, revokes the token if we logged in for it, and
