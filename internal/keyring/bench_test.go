@@ -12,11 +12,18 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
+// The paths of customers: short ones, and such as have a UUID in them, which find
+// no room in a slot's line.
+const (
+	shortPath = "customers/%d"
+	longPath  = "customers/550e8400-e29b-41d4-a716-44665%07d/crm"
+)
+
 // crowd is a view over n held customer keys.
-func crowd(n int) (*Ring, *View) {
+func crowd(n int, path string) (*Ring, *View) {
 	r := New(newFake(), RingOptions{})
 	for i := range n {
-		r.Learn(addr(i), doc(1, "k"))
+		r.Learn(store.Address{Path: fmt.Sprintf(path, i)}, doc(1, "k"))
 	}
 	return r, r.View(Options{})
 }
@@ -29,11 +36,11 @@ type callers struct {
 	paths [64]string
 }
 
-func (c *callers) next(n int) {
+func (c *callers) next(n int, path string) {
 	var ends [len(c.paths)]int
 	c.text = c.text[:0]
 	for i := range c.paths {
-		c.text = fmt.Appendf(c.text, "customers/%d", rand.IntN(n))
+		c.text = fmt.Appendf(c.text, path, rand.IntN(n))
 		ends[i] = len(c.text)
 	}
 	all, from := string(c.text), 0
@@ -44,11 +51,11 @@ func (c *callers) next(n int) {
 
 // lookups reports what one call of find takes, in the tenth percentile of all
 // batches: on a machine with neighbours the others measure those.
-func lookups(b *testing.B, n int, find func(path string) bool) {
+func lookups(b *testing.B, n int, path string, find func(path string) bool) {
 	var c callers
 	var took []float64
 	for b.Loop() {
-		c.next(n)
+		c.next(n, path)
 		began := time.Now()
 		for _, p := range c.paths {
 			if !find(p) {
@@ -68,9 +75,9 @@ func lookups(b *testing.B, n int, find func(path string) bool) {
 func BenchmarkLookup(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		ctx := context.Background()
-		r, v := crowd(n)
+		r, v := crowd(n, shortPath)
 		b.Run(fmt.Sprintf("keyring/%d", n), func(b *testing.B) {
-			lookups(b, n, func(path string) bool {
+			lookups(b, n, shortPath, func(path string) bool {
 				_, err := v.Entry(store.Address{Path: path}).Key(ctx, "")
 				return err == nil
 			})
@@ -79,7 +86,7 @@ func BenchmarkLookup(b *testing.B) {
 			for i := range n { // the first time of each is slower
 				_, _ = v.Entry(addr(i)).Key(ctx, store.DefaultField)
 			}
-			lookups(b, n, func(path string) bool {
+			lookups(b, n, shortPath, func(path string) bool {
 				_, err := v.Entry(store.Address{Path: path}).Key(ctx, store.DefaultField)
 				return err == nil
 			})
@@ -89,7 +96,15 @@ func BenchmarkLookup(b *testing.B) {
 			plain[addr(i).Path] = r.table.get(addr(i)).key.Load()
 		}
 		b.Run(fmt.Sprintf("map/%d", n), func(b *testing.B) {
-			lookups(b, n, func(path string) bool { return plain[path] != nil && r.now() != 0 })
+			lookups(b, n, shortPath, func(path string) bool { return plain[path] != nil && r.now() != 0 })
+		})
+		_ = r.Close(ctx)
+		r, v = crowd(n, longPath)
+		b.Run(fmt.Sprintf("long/%d", n), func(b *testing.B) {
+			lookups(b, n, longPath, func(path string) bool {
+				_, err := v.Entry(store.Address{Path: path}).Key(ctx, "")
+				return err == nil
+			})
 		})
 		_ = r.Close(ctx)
 	}
@@ -97,7 +112,7 @@ func BenchmarkLookup(b *testing.B) {
 
 // BenchmarkPinned is what a request pays for a key that the configuration names.
 func BenchmarkPinned(b *testing.B) {
-	r, v := crowd(1)
+	r, v := crowd(1, shortPath)
 	defer r.Close(context.Background())
 	e := v.Pin(addr(0))
 	ctx := context.Background()
