@@ -27,6 +27,7 @@ type rotating struct {
 	up     *harness.Upstream
 	caddy  *harness.Caddy
 	url    string
+	site   string // Caddy's configuration
 	takes  atomic.Pointer[string]
 	status int // of a refusal
 }
@@ -49,13 +50,18 @@ func newRotatingTo(t *testing.T, upstream string, status int, block ...string) *
 	r.up.Answer(r.answer)
 	port := harness.Port(t)
 	r.url = fmt.Sprintf("http://127.0.0.1:%d/x", port)
-	r.caddy = harness.StartCaddy(t, harness.Site(port, fmt.Sprintf(`	apikey_inject %s {
+	r.site = harness.Site(port, fmt.Sprintf(`	apikey_inject %s {
 		name X-Api-Key
 		key acme/prod
 		allow anyone
 		%s
-	}`, upstream, strings.Join(block, "\n\t\t"))), harness.Env("VAULT_ADDR="+r.proxy.Addr, "VAULT_TOKEN="+r.vault.Token))
+	}`, upstream, strings.Join(block, "\n\t\t")))
+	r.start()
 	return r
+}
+
+func (r *rotating) start() {
+	r.caddy = harness.StartCaddy(r.t, r.site, harness.Env("VAULT_ADDR="+r.proxy.Addr, "VAULT_TOKEN="+r.vault.Token))
 }
 
 func (r *rotating) put(key string) { r.vault.Put("acme/prod", map[string]any{"apiKey": key}) }
@@ -216,6 +222,37 @@ func TestFormerKeyDuringRotation(t *testing.T) {
 	r.accept("key-1")
 	r.want("GET", nil, 200, "key-1 0")
 	r.want("POST", strings.NewReader("body"), 200, "key-1 4")
+	r.accept("key-2")
+	r.up.Forget()
+	r.want("GET", nil, 200, "key-2 0")
+	if hits := r.up.Hits(); hits != 1 {
+		t.Errorf("%d hits: the newest key is tried first", hits)
+	}
+}
+
+// TestFormerKeyAfterARestart has a Caddy that never held the version which the
+// upstream still takes: it is read when the newest is refused, and only then.
+func TestFormerKeyAfterARestart(t *testing.T) {
+	r := newRotating(t, 401)
+	r.want("GET", nil, 200, "key-1 0")
+	r.put("key-2") // the upstream does not know it yet
+	r.caddy.Stop()
+	r.start()
+	r.accept("key-2")
+	before := r.reads()
+	r.want("GET", nil, 200, "key-2 0")
+	r.accept("key-1")
+	if n := r.reads() - before; n > 1 {
+		t.Errorf("%d reads of Vault before anything was refused", n)
+	}
+	before = r.reads()
+	for range 3 {
+		r.want("GET", nil, 200, "key-1 0")
+		r.want("POST", strings.NewReader("body"), 200, "key-1 4")
+	}
+	if n := r.reads() - before; n != 2 {
+		t.Errorf("%d reads of Vault, want one of the newest version and one of that before", n)
+	}
 	r.accept("key-2")
 	r.up.Forget()
 	r.want("GET", nil, 200, "key-2 0")

@@ -14,8 +14,8 @@ import (
 // Await is [Entry.Key] for who has time. What says nothing about the key, such
 // as a store that is away or throttles, is outlasted until ctx ends; the last
 // such error is then returned. What no waiting mends is returned at once: no
-// such document, no usable field, a policy that denies, no such mount, and
-// credentials that are refused.
+// such document, no usable field, a policy that denies, no such mount, a document
+// that is too large, and credentials that are refused.
 func (e *Entry) Await(ctx context.Context, field string) (*Key, error) {
 	var last error
 	for {
@@ -46,7 +46,7 @@ func (e *Entry) Await(ctx context.Context, field string) (*Key, error) {
 
 // final reports whether err stays however long it is waited.
 func final(err error) bool {
-	for _, target := range []error{store.ErrDenied, store.ErrMisconfigured, store.ErrRefused, errClosed} {
+	for _, target := range []error{store.ErrDenied, store.ErrMisconfigured, store.ErrRefused, store.ErrOversized, errClosed} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -32,27 +32,17 @@ const (
 // String names the zone as [Status] does.
 func (z zone) String() string { return [...]string{"fresh", "stale", "old", "dead"}[z] }
 
-// zone judges a snapshot by the view's options. The document's own ttl shortens
-// the view's, and the number of customers in use lengthens that of customers.
+// zone judges a snapshot by the view's options.
 func (e *Entry) zone(snap *snapshot, now int64) zone {
 	if snap == nil {
 		return dead
 	}
-	o := &e.view.opts
-	ttl, later := o.TTL, o.SyncAfter
-	if !e.pinned {
-		if stretch := time.Duration(e.view.ring.stretch.Load()); stretch > ttl {
-			ttl, later = stretch, later+stretch-ttl
-		}
-	}
-	if snap.ttl > 0 {
-		ttl = min(ttl, snap.ttl)
-	}
+	ttl, later := e.ages()
 	age := time.Duration(now - snap.checked)
 	switch {
-	case age >= o.MaxStale:
+	case age >= e.view.opts.MaxStale:
 		return dead
-	case age < time.Duration(float32(ttl)*snap.soft):
+	case age < snap.terms.age(ttl):
 		return fresh
 	case age < later:
 		return stale
@@ -60,8 +50,27 @@ func (e *Entry) zone(snap *snapshot, now int64) zone {
 	return old
 }
 
+// ages returns the ttl and the age from which requests wait for a refresh: the
+// view's, or longer ones when many customers are in use.
+func (e *Entry) ages() (ttl, later time.Duration) {
+	o := &e.view.opts
+	if !e.pinned {
+		if stretch := time.Duration(e.view.ring.stretch.Load()); stretch > o.TTL {
+			return stretch, o.SyncAfter + stretch - o.TTL
+		}
+	}
+	return o.TTL, o.SyncAfter
+}
+
+// fresh is zone for what slot.held returns.
+func (e *Entry) fresh(checked int64, t terms, now int64) bool {
+	ttl, _ := e.ages()
+	age := time.Duration(now - checked)
+	return checked != 0 && age < e.view.opts.MaxStale && age < t.age(ttl)
+}
+
 // Key returns the key in the named field; an empty name means the default field.
-// A fresh key costs one atomic load and no I/O, lock, or allocation. A stale one
+// A fresh key costs a few atomic loads and no I/O, lock, or allocation. A stale one
 // is given while it is refreshed in the background, an old one after a wait of
 // SyncWait at most, and one beyond MaxStale not at all.
 //
@@ -71,25 +80,30 @@ func (e *Entry) zone(snap *snapshot, now int64) zone {
 // [*UnavailableError] for everything that is not authoritative.
 func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 	s := e.slot.Load()
-	snap := s.snap.Load()
-	if snap == nil {
-		return e.slow(ctx, field)
-	}
-	// Read before the clock: that waits for what was asked of memory before, and
-	// so the snapshot comes at the same time as the address that was compared.
-	key := snap.key
+	key, checked, t := s.held()
 	now := e.view.ring.now()
-	if e.zone(snap, now) != fresh {
+	if !e.fresh(checked, t, now) {
 		return e.slow(ctx, field)
 	}
 	s.touch(now)
-	if field == "" && key != nil {
+	if key != nil && e.wants(field, t) {
 		return key, nil
 	}
-	if k, err := e.pick(snap, field, now); err == nil {
-		return k, nil
+	if snap := s.snap.Load(); snap != nil {
+		if k, err := e.pick(snap, field, now); err == nil {
+			return k, nil
+		}
 	}
 	return e.slow(ctx, field)
+}
+
+// wants reports whether the key on these terms is that of the field.
+func (e *Entry) wants(field string, t terms) bool {
+	number := uint8(t)
+	if field == "" {
+		return number&onlyByName == 0
+	}
+	return e.view.ring.names.is(number&^onlyByName, field)
 }
 
 // pick takes the key out of a snapshot.
@@ -110,6 +124,7 @@ func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
 	}
 	if !f.asked.Load() {
 		f.asked.Store(true)
+		e.slot.Load().again(snap, &e.view.ring.names)
 	}
 	return f.key, nil
 }
@@ -118,7 +133,7 @@ func (e *Entry) pick(snap *snapshot, name string, now int64) (*Key, error) {
 func (e *Entry) live() *slot {
 	s := e.slot.Load()
 	if s.gone.Load() {
-		s = e.view.ring.table.ensure(s.addr)
+		s = e.view.ring.table.ensure(s.address())
 		e.slot.Store(s)
 	}
 	return s
@@ -207,7 +222,7 @@ func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
 	if wait := r.blocked(s, now); wait > 0 {
 		// Authoritative answers are given also while the store is away.
 		if t := s.trouble.Load(); t != nil {
-			return nil, failure(s.addr, t.err, seconds(int64(wait)))
+			return nil, failure(s.address(), t.err, seconds(int64(wait)))
 		}
 	}
 	if err := r.away(now); err != nil {
@@ -227,7 +242,7 @@ func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
 		if away, ok := errors.AsType[*UnavailableError](r.away(now)); ok {
 			retry = max(retry, away.RetryAfter)
 		}
-		return nil, failure(s.addr, err, seconds(int64(retry)))
+		return nil, failure(s.address(), err, seconds(int64(retry)))
 	}
 	return snap, nil
 }

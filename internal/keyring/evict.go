@@ -18,12 +18,12 @@ const (
 // not be read again.
 func (r *Ring) sweep(now int64) {
 	keep := r.breaker.isOpen()
-	window := max(int64(r.views.strictestTTL()), r.stretch.Load())
+	window := max(r.views.strictestTTL(), time.Duration(r.stretch.Load()))
 	active := 0
 	r.table.each(func(s *slot) bool {
-		unused := now - s.used.Load()
+		unused := s.unused(now)
 		if s.pins.Load() == 0 {
-			if !keep && unused >= int64(r.opts.Idle) {
+			if !keep && unused >= r.opts.Idle {
 				r.table.evict(s)
 				return true
 			}
@@ -42,7 +42,7 @@ func (r *Ring) sweep(now int64) {
 func (t *table) evict(s *slot) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.warm(s.addr) != s || s.pins.Load() > 0 {
+	if t.warm(s.address()) != s || s.pins.Load() > 0 {
 		return false
 	}
 	s.mu.Lock()
@@ -52,7 +52,7 @@ func (t *table) evict(s *slot) bool {
 	}
 	t.remove(s)
 	s.gone.Store(true)
-	s.snap.Store(nil)
+	s.hold(nil, nil)
 	t.ring.queue.remove(s)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,11 @@ import (
 type fake struct {
 	mu     sync.Mutex
 	docs   map[store.Address]*store.Document
+	former map[store.Address]*store.Document // the version before
+	asked  []int                             // before which versions
 	errs   map[store.Address]error
 	err    error         // of every read and probe
+	ill    error         // of every probe
 	delay  time.Duration // of every read
 	panics bool
 	log    []read
@@ -34,7 +38,7 @@ type read struct {
 }
 
 func newFake() *fake {
-	return &fake{docs: map[store.Address]*store.Document{}, errs: map[store.Address]error{}}
+	return &fake{docs: map[store.Address]*store.Document{}, former: map[store.Address]*store.Document{}, errs: map[store.Address]error{}}
 }
 
 func (f *fake) Get(ctx context.Context, a store.Address) (*store.Document, error) {
@@ -75,6 +79,22 @@ func (f *fake) Get(ctx context.Context, a store.Address) (*store.Document, error
 	return nil, fmt.Errorf("reading %s: %w", a, store.ErrNotFound)
 }
 
+func (f *fake) Former(ctx context.Context, a store.Address, newest int) (*store.Document, error) {
+	f.mu.Lock()
+	f.asked = append(f.asked, newest)
+	err, delay, d := f.err, f.delay, f.former[a]
+	f.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err == nil && d == nil {
+		err = fmt.Errorf("reading the version before %d of %s: %w", newest, a, store.ErrNotFound)
+	}
+	return d, err
+}
+
 func (f *fake) Put(context.Context, store.Address, map[string]secret.Value, int) (int, error) {
 	return 0, errors.New("not written by a keyring")
 }
@@ -87,6 +107,9 @@ func (f *fake) Healthy(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.probes = append(f.probes, time.Now())
+	if f.ill != nil {
+		return f.ill
+	}
 	return f.err
 }
 
@@ -119,6 +142,13 @@ func (f *fake) readsOf(a store.Address) (n int) {
 		}
 	}
 	return n
+}
+
+// askedFor returns before which versions the store was asked for one.
+func (f *fake) askedFor() []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked)
 }
 
 func doc(version int, value string) *store.Document {

@@ -158,7 +158,7 @@ func (r *Ring) abandon(s *slot, f *flight, err error) {
 func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Document, error) {
 	for try := 1; ; try++ {
 		back := r.breaker.returned()
-		doc, err := r.get(ctx, s.addr)
+		doc, err := r.ask(ctx, func() (*store.Document, error) { return r.store.Get(ctx, s.address()) })
 		class := ""
 		if err != nil {
 			class = classOf(err)
@@ -193,17 +193,26 @@ func (r *Ring) read(ctx context.Context, s *slot, foreground bool) (*store.Docum
 	}
 }
 
-// get asks the store once. A panic of the reader is a failure like any other;
-// its value is not told, it may hold anything.
-func (r *Ring) get(ctx context.Context, a store.Address) (doc *store.Document, err error) {
+// ask calls get. A panic of the store is a failure like any other; its value is
+// not told, it may hold anything. An answer that is too large is the document's
+// own fault only if the store is well: something else may answer in its place,
+// and to everything so, and then that is an outage.
+func (r *Ring) ask(ctx context.Context, get func() (*store.Document, error)) (doc *store.Document, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			doc, err = nil, fmt.Errorf("%w: %T", errPanic, v)
 		}
 	}()
-	doc, err = r.store.Get(ctx, a)
-	if err == nil && doc == nil {
+	doc, err = get()
+	switch {
+	case err == nil && doc == nil:
 		return nil, errNoDoc
+	case errors.Is(err, store.ErrOversized):
+		ctx, cancel := context.WithTimeout(ctx, probeLimit)
+		defer cancel()
+		if away := r.healthy(ctx); away != nil {
+			return nil, away
+		}
 	}
 	return doc, err
 }

@@ -15,33 +15,35 @@ func newIndex() *index {
 	return x
 }
 
-func slotOf(i int) *slot { return &slot{addr: addr(i)} }
+func slotOf(i int) *slot { return newSlot(addr(i)) }
+
+func found(x *index, hash uint64, a store.Address) *slot { return x.find(hash, &a) }
 
 func TestAnIndexComparesAddressesNotOnlyHashes(t *testing.T) {
 	x := newIndex()
 	const hash = 7
 	slots := []*slot{
-		{addr: store.Address{Path: "p"}},
-		{addr: store.Address{Mount: "m", Path: "p"}},
-		{addr: store.Address{Namespace: "n", Path: "p"}},
-		{addr: store.Address{Path: "q"}},
+		newSlot(store.Address{Path: "p"}),
+		newSlot(store.Address{Mount: "m", Path: "p"}),
+		newSlot(store.Address{Namespace: "n", Path: "p"}),
+		newSlot(store.Address{Path: "q"}),
 	}
 	for _, s := range slots {
 		x.add(hash, s)
 	}
 	for _, s := range slots {
-		if got := x.find(hash, &s.addr); got != s {
-			t.Errorf("got %v for %s", got, s.addr)
+		if got := found(x, hash, s.address()); got != s {
+			t.Errorf("got %v for %s", got, s.address())
 		}
 	}
 	if x.find(hash, &store.Address{Path: "r"}) != nil {
 		t.Error("found an address that was never added")
 	}
 	x.remove(hash, slots[1])
-	if x.find(hash, &slots[1].addr) != nil {
+	if found(x, hash, slots[1].address()) != nil {
 		t.Error("found what was removed")
 	}
-	if x.find(hash, &slots[3].addr) != slots[3] {
+	if found(x, hash, slots[3].address()) != slots[3] {
 		t.Error("lost what comes after a removed one in the same search")
 	}
 	if x.find(hash, &store.Address{}) != nil {
@@ -61,7 +63,7 @@ func TestTheHashOfAnAddressTellsItsPartsApart(t *testing.T) {
 		{Namespace: "y", Path: "x"},
 		{Namespace: "x", Mount: "x", Path: "x"},
 	} {
-		h := x.hash(&a)
+		h := x.hash(a)
 		if other, ok := seen[h]; ok {
 			t.Errorf("%#v and %#v have the same hash", a, other)
 		}
@@ -75,10 +77,10 @@ func TestAnIndexGrowsAndShrinks(t *testing.T) {
 	slots := make([]*slot, n)
 	for i := range slots {
 		slots[i] = slotOf(i)
-		x.add(x.hash(&slots[i].addr), slots[i])
+		x.add(x.hash(slots[i].address()), slots[i])
 	}
 	for i, s := range slots {
-		if x.find(x.hash(&s.addr), &s.addr) != s {
+		if found(x, x.hash(s.address()), s.address()) != s {
 			t.Fatalf("lost %d", i)
 		}
 	}
@@ -86,13 +88,13 @@ func TestAnIndexGrowsAndShrinks(t *testing.T) {
 		t.Errorf("goes over %d slots, want %d", got, n)
 	}
 	for _, s := range slots[10:] {
-		x.remove(x.hash(&s.addr), s)
+		x.remove(x.hash(s.address()), s)
 	}
 	// Cells that were left are won back, however often slots come and go.
 	for i := range 3 * n {
 		s := slotOf(n + i)
-		x.add(x.hash(&s.addr), s)
-		x.remove(x.hash(&s.addr), s)
+		x.add(x.hash(s.address()), s)
+		x.remove(x.hash(s.address()), s)
 	}
 	if got := len(*x.cells.Load()); got != minCells {
 		t.Errorf("has %d cells for %d slots, want %d", got, x.live, minCells)
@@ -107,7 +109,7 @@ func TestReadersOfAnIndexNeverLoseWhatStays(t *testing.T) {
 	const stay = 50
 	for i := range stay {
 		s := slotOf(i)
-		x.add(x.hash(&s.addr), s)
+		x.add(x.hash(s.address()), s)
 	}
 	var done atomic.Bool
 	var wg sync.WaitGroup
@@ -115,13 +117,13 @@ func TestReadersOfAnIndexNeverLoseWhatStays(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; !done.Load(); i++ {
 				a := addr(i % stay)
-				if s := x.find(x.hash(&a), &a); s == nil || s.addr != a {
+				if s := x.find(x.hash(a), &a); s == nil || s.address() != a {
 					t.Errorf("got %v for %s", s, a)
 					return
 				}
 				a = addr(stay + i%1000)
-				if s := x.find(x.hash(&a), &a); s != nil && s.addr != a {
-					t.Errorf("got %s for %s", s.addr, a)
+				if s := x.find(x.hash(a), &a); s != nil && s.address() != a {
+					t.Errorf("got %s for %s", s.address(), a)
 					return
 				}
 			}
@@ -129,8 +131,8 @@ func TestReadersOfAnIndexNeverLoseWhatStays(t *testing.T) {
 	}
 	for i := range 20_000 {
 		s := slotOf(stay + i%1000)
-		x.add(x.hash(&s.addr), s)
-		x.remove(x.hash(&s.addr), s)
+		x.add(x.hash(s.address()), s)
+		x.remove(x.hash(s.address()), s)
 	}
 	done.Store(true)
 	wg.Wait()

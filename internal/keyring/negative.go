@@ -21,8 +21,8 @@ type cold struct {
 func (c *cold) ensure(a store.Address, r *Ring) *slot {
 	s := c.slots[a]
 	if s == nil {
-		s = &slot{addr: a}
-		s.used.Store(r.now())
+		s = newSlot(a)
+		s.touch(r.now())
 		c.add(s, r)
 	}
 	return s
@@ -30,27 +30,27 @@ func (c *cold) ensure(a store.Address, r *Ring) *slot {
 
 // add takes s in and lets the oldest go beyond the bound. The lock is held.
 func (c *cold) add(s *slot, r *Ring) {
-	c.slots[s.addr] = s
+	c.slots[s.address()] = s
 	c.order = append(c.order, s)
 	// Slots being read are passed over, so each is looked at once at most.
 	for n := len(c.order); n > 0 && len(c.slots) > r.opts.MaxNegative; n-- {
 		old := c.order[0]
 		c.order = c.order[1:]
-		if c.slots[old.addr] != old {
+		if c.slots[old.address()] != old {
 			continue
 		}
 		if old == s || !old.idle() {
 			c.order = append(c.order, old)
 			continue
 		}
-		delete(c.slots, old.addr)
+		delete(c.slots, old.address())
 		old.gone.Store(true)
 		r.queue.remove(old)
 	}
 	if len(c.order) > 2*len(c.slots)+64 { // mostly such as left: promoted, pinned
 		kept := make([]*slot, 0, len(c.slots))
 		for _, old := range c.order {
-			if c.slots[old.addr] == old {
+			if c.slots[old.address()] == old {
 				kept = append(kept, old)
 			}
 		}

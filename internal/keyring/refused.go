@@ -1,12 +1,10 @@
-// What an upstream's refusal of a key sets off, and the key before it.
+// What an upstream's refusal of a key sets off: the document is read anew.
 
 package keyring
 
 import (
 	"context"
 	"time"
-
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 const (
@@ -108,35 +106,4 @@ func (r *Ring) rereadRefused(s *slot, k *Key) <-chan struct{} {
 		}
 	}()
 	return next.done
-}
-
-// Previous returns the key before the current one of field, for the time of a
-// rotation: from the document's own field `previous` when the default field is
-// asked for, or the version that this ring held before. There is none after
-// [RingOptions].Rotation.
-func (e *Entry) Previous(field string) (*Key, bool) {
-	r := e.view.ring
-	now := r.now()
-	snap := e.live().snap.Load()
-	if e.zone(snap, now) == dead {
-		return nil, false
-	}
-	if field == "" || field == store.DefaultField {
-		if f := snap.find(previousField); f != nil && f.key != nil && f.bad == nil {
-			since := f.key.CreatedAt
-			if since.IsZero() {
-				since = f.key.FetchedAt
-			}
-			return f.key, time.Since(since) < r.opts.Rotation
-		}
-	}
-	if snap.former == nil || now >= snap.formerUntil {
-		return nil, false
-	}
-	f := snap.former.find(field)
-	cur := snap.find(field)
-	if f == nil || f.key == nil || cur != nil && cur.key == f.key {
-		return nil, false
-	}
-	return f.key, true
 }

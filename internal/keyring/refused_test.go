@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -96,48 +95,5 @@ func TestARefusalWithTheStoreAwayWaitsForNothing(t *testing.T) {
 		if _, ok := e.Refused(context.Background(), "", k); ok || time.Since(began) != 0 || r.reads() != n {
 			t.Error("it waited, read, or found a key")
 		}
-	})
-}
-
-func TestThePreviousKeyIsGivenForTheTimeOfARotation(t *testing.T) {
-	t.Run("the version held before", func(t *testing.T) {
-		inTime(t, RingOptions{}, func(r *rig) {
-			r.set(func() { r.docs[one] = doc(1, "k1") })
-			e := r.view(Options{TTL: time.Minute}).Pin(one)
-			k := r.want(e, "k1")
-			if _, ok := e.Previous(""); ok {
-				t.Error("there is one before any rotation")
-			}
-			r.set(func() { r.docs[one] = doc(2, "k2") })
-			r.pass(time.Minute)
-			r.want(e, "k2")
-			r.pass(8 * time.Minute) // refreshes keep it
-			if p, ok := e.Previous(""); !ok || p != k {
-				t.Errorf("got %v, %v, want the first key", p, ok)
-			}
-			r.pass(3 * time.Minute)
-			if _, ok := e.Previous(""); ok {
-				t.Error("it is kept for ever")
-			}
-			if r.ring.table.get(one).snap.Load().former != nil {
-				t.Error("its memory is")
-			}
-		})
-	})
-	t.Run("the document's own", func(t *testing.T) {
-		inTime(t, RingOptions{}, func(r *rig) {
-			d := doc(2, "k2")
-			d.Fields["previous"] = store.Field{Kind: "string", Value: secret.New("k1")}
-			r.docs[one] = d
-			e := r.view(Options{}).Pin(one)
-			r.want(e, "k2")
-			if p, ok := e.Previous(""); !ok || p.Value.Reveal() != "k1" {
-				t.Errorf("got %v, %v", p, ok)
-			}
-			r.pass(11 * time.Minute)
-			if _, ok := e.Previous(""); ok {
-				t.Error("it is given for ever")
-			}
-		})
 	})
 }

@@ -45,8 +45,9 @@ type RingOptions struct {
 	// ReadTimeout ends a read, whoever waits for it. Default: 5s.
 	ReadTimeout time.Duration
 
-	// Rotation is how long the former version of a replaced key is kept for
-	// [Entry.Previous]. Default: 10m.
+	// Rotation is how long after a change [Entry.Previous] gives the key before.
+	// The change is when a version is read that replaces a held one; for the
+	// first one that is read, when the store says it was written. Default: 10m.
 	Rotation time.Duration
 }
 
@@ -79,6 +80,7 @@ type Ring struct {
 	epoch time.Time
 
 	table   table
+	names   fieldNames
 	queue   queue
 	breaker breaker
 	views   views
@@ -146,9 +148,9 @@ func (r *Ring) Invalidate(a store.Address) {
 	}
 	s.mu.Lock()
 	s.flight = nil // its result goes to who waits for it, not into the slot
-	s.snap.Store(nil)
+	s.hold(nil, nil)
 	s.trouble.Store(nil)
-	s.refusal = nil
+	s.refusal, s.former = nil, nil
 	s.mu.Unlock()
 	r.table.demote(s)
 	r.plan(s)

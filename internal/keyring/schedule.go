@@ -22,11 +22,7 @@ func (r *Ring) plan(s *slot) {
 	case !kept:
 		return
 	case snap != nil:
-		ttl := r.views.strictestTTL()
-		if snap.ttl > 0 {
-			ttl = min(ttl, snap.ttl)
-		}
-		due = snap.checked + int64(float32(ttl)*snap.soft)
+		due = snap.checked + int64(snap.terms.age(r.views.strictestTTL()))
 	}
 	r.queue.set(s, due)
 	r.poke()

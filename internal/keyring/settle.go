@@ -32,7 +32,7 @@ func (r *Ring) settle(s *slot, f *flight, doc *store.Document, err error) {
 	if t := s.trouble.Load(); err == nil && t != nil {
 		s.trouble.Store(nil)
 		if t.told {
-			events = append(events, Event{Kind: KeyRecovered, Address: s.addr, Version: s.snap.Load().version})
+			events = append(events, Event{Kind: KeyRecovered, Address: s.address(), Version: s.snap.Load().version})
 		}
 	}
 	dropped := false
@@ -72,17 +72,18 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 	n := newSnapshot(c, now, d.TTL)
 	switch {
 	case was == nil:
-		s.used.Store(now) // an idle key counts from here
+		s.touch(now) // an idle key counts from here
+		n.formerUntil = r.rotationEnds(d, now)
 	case c.changed(old):
 		n.former, n.formerUntil = old, now+int64(r.opts.Rotation)
-		events = append(events, Event{Kind: KeyChanged, Address: s.addr, Version: c.version, Former: old.version})
+		events = append(events, Event{Kind: KeyChanged, Address: s.address(), Version: c.version, Former: old.version})
 	case now < was.formerUntil:
 		n.former, n.formerUntil = was.former, was.formerUntil
 	}
-	s.snap.Store(n)
+	s.hold(n, &r.names)
 	for _, e := range faulty {
 		events = append(events, Event{
-			Kind: KeyInvalid, Address: s.addr, Version: c.version,
+			Kind: KeyInvalid, Address: s.address(), Version: c.version,
 			Field: e.Field, Class: ClassInvalid, Err: e,
 		})
 	}
@@ -97,7 +98,7 @@ func (r *Ring) fail(s *slot, err error) (events []Event, dropped bool) {
 	class := classOf(err)
 	t := s.trouble.Load().next(class, err, now, was != nil, r.breaker.aliveSince)
 	t.gen = r.breaker.generation()
-	event := Event{Kind: KeyFailing, Address: s.addr, Class: class, Err: err}
+	event := Event{Kind: KeyFailing, Address: s.address(), Class: class, Err: err}
 	if was != nil {
 		event.Version = was.version
 	}
@@ -145,7 +146,7 @@ func (r *Ring) fail(s *slot, err error) (events []Event, dropped bool) {
 		if class == ClassNotFound {
 			t.until = now + int64(negativeFirst)
 		}
-		s.snap.Store(nil)
+		s.hold(nil, nil)
 		s.refusal = nil
 	}
 	s.trouble.Store(t)

@@ -1,11 +1,8 @@
-// The ring's side of one document, and what went wrong with it last.
+// The ring's side of one document.
 
 package keyring
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,22 +10,26 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// How long an answer that gave no key is believed.
-const (
-	negativeFirst = 30 * time.Second // no such document, no usable field
-	negativeMax   = 5 * time.Minute
-	deniedRetry   = time.Minute     // refused by policy, or no such mount
-	deniedGrace   = 5 * time.Minute // a held key outlives a refusal this long
-	confirmAfter  = 5 * time.Second // between the two reads that end a held key
-)
-
-// slot is what a ring knows of one document. A hundred thousand of them are
-// held at once, so what only a failing one needs hangs on a pointer. What every
-// request reads comes first, side by side.
+// slot is what a ring knows of one document. A hundred thousand of them are held
+// at once, and then each look at another piece of memory costs more than all that
+// is done with it. So what a request reads that finds its key fresh fills one line
+// of the processor's cache, 64 bytes, and all else hangs on a pointer.
 type slot struct {
-	snap atomic.Pointer[snapshot]
-	addr store.Address
-	used atomic.Int64
+	// Of what is held: see slot.held. Checked is 0 when nothing is, and while
+	// the others change.
+	checked atomic.Int64
+	key     atomic.Pointer[Key]
+	terms   atomic.Uint32
+
+	used atomic.Uint32 // the ring's time in seconds
+	name name
+	*rest
+}
+
+// rest is what of a slot a request with a fresh key does not look at.
+type rest struct {
+	long *store.Address           // nil: the name has it
+	snap atomic.Pointer[snapshot] // what is held; changed by slot.hold
 
 	trouble atomic.Pointer[trouble] // nil: the last read was good
 	pins    atomic.Int32            // views that pin it; changed under the table's locks
@@ -44,153 +45,56 @@ type slot struct {
 	rejected atomic.Pointer[Key] // the newest key, while upstreams refuse it
 
 	mu      sync.Mutex
-	flight  *flight  // the read under way
-	refusal *refusal // nil: no upstream refused this key
+	flight  *flight     // the read under way
+	refusal *refusal    // nil: no upstream refused this key
+	former  *formerRead // nil: nobody wanted the version before
+}
+
+// hold makes n what is held; nil holds nothing. s.mu is held.
+func (s *slot) hold(n *snapshot, names *fieldNames) {
+	s.checked.Store(0)
+	s.snap.Store(n)
+	if n == nil {
+		s.key.Store(nil)
+		return
+	}
+	key, field := n.wanted(names)
+	s.key.Store(key)
+	s.terms.Store(uint32(n.terms.with(field)))
+	s.checked.Store(n.checked)
+}
+
+// again holds n anew if it is still held: a field of it is asked for by name for
+// the first time.
+func (s *slot) again(n *snapshot, names *fieldNames) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.snap.Load() == n {
+		s.hold(n, names)
+	}
+}
+
+// held returns of what is held the key that is wanted most, and when and on what
+// terms it was read. Checked is 0 when nothing is held, or while that changes:
+// then the snapshot tells.
+func (s *slot) held() (key *Key, checked int64, t terms) {
+	checked = s.checked.Load()
+	key, t = s.key.Load(), terms(s.terms.Load())
+	if s.checked.Load() != checked {
+		return nil, 0, 0
+	}
+	return key, checked, t
 }
 
 // touch notes a use. A slot that is used by all cores at once is written once a
 // second, not once a request.
 func (s *slot) touch(now int64) {
-	if now-s.used.Load() >= int64(time.Second) {
-		s.used.Store(now)
+	if at := uint32(now / int64(time.Second)); s.used.Load() != at { //nolint:gosec // 136 years
+		s.used.Store(at)
 	}
 }
 
-// trouble is what came instead of a document. It is immutable.
-type trouble struct {
-	class string
-	err   error
-	since int64  // first of this kind in a row
-	until int64  // no read before, unless the store recovers meanwhile
-	fails int    // of this kind in a row
-	gen   uint64 // the store's recovery count when it happened
-	gone  int64  // held key: when the store first said that it is no more
-	deny  int64  // held key: when the store's policy first forbade it
-	told  bool   // a view was told
+// unused is for how long s was not used, to the second.
+func (s *slot) unused(now int64) time.Duration {
+	return time.Duration(now - int64(s.used.Load())*int64(time.Second))
 }
-
-// The classes of trouble, as [Status] and [Event] name them.
-const (
-	ClassNotFound      = "not_found"
-	ClassDenied        = "denied"
-	ClassMisconfigured = "misconfigured"
-	ClassInvalid       = "invalid"
-	ClassThrottled     = "throttled"
-	ClassUnavailable   = "unavailable"
-	ClassOutdated      = "outdated"
-	ClassPanic         = "panic"
-)
-
-// errOutdated is the trouble of a read that gave an older version than is held:
-// a replica that lags, mostly.
-var errOutdated = errors.New("the store gave an older version than the one held")
-
-// errPanic is the error of a reader that panicked.
-var errPanic = errors.New("the store's reader panicked")
-
-func classOf(err error) string {
-	var throttled *store.ThrottledError
-	var invalid *store.InvalidError
-	switch {
-	case errors.Is(err, errPanic):
-		return ClassPanic
-	case errors.As(err, &throttled):
-		return ClassThrottled
-	case errors.Is(err, store.ErrNotFound):
-		return ClassNotFound
-	case errors.Is(err, store.ErrDenied):
-		return ClassDenied
-	case errors.Is(err, store.ErrMisconfigured):
-		return ClassMisconfigured
-	case errors.As(err, &invalid):
-		return ClassInvalid
-	case errors.Is(err, errOutdated):
-		return ClassOutdated
-	}
-	return ClassUnavailable
-}
-
-// transport reports whether a class says that the store, not the document, is
-// at fault. Only those count for the breaker.
-func transport(class string) bool { return class == ClassUnavailable || class == ClassPanic }
-
-// next is the trouble that follows t, which may be nil, by an error of class.
-// Alive says that the store answered for another document since t began.
-func (t *trouble) next(class string, err error, now int64, held bool, alive func(since int64) bool) *trouble {
-	n := &trouble{class: class, err: err, since: now, fails: 1}
-	if t != nil {
-		n.gone, n.deny, n.told = t.gone, t.deny, t.told && t.class == class
-		if t.class == class {
-			n.since, n.fails = t.since, t.fails+1
-		}
-	}
-	var wait time.Duration
-	switch class {
-	case ClassNotFound:
-		wait = backoff(negativeFirst, negativeMax, n.fails)
-	case ClassInvalid:
-		wait = negativeFirst
-	case ClassDenied, ClassMisconfigured:
-		wait = deniedRetry
-	default:
-		wait = n.retry(held, alive(n.since))
-	}
-	n.until = now + int64(wait)
-	return n
-}
-
-// retry is the pause after a failure that says nothing about the document.
-// While nothing else was answered the store itself may be away, and the pause
-// stays short until the breaker takes over: it must not outlast the store's
-// return. When others are answered this document is at fault and the pause grows.
-func (t *trouble) retry(held, alive bool) time.Duration {
-	if held {
-		d := backoff(500*time.Millisecond, time.Minute, t.fails)
-		if !alive {
-			d = min(d, 4*time.Second)
-		}
-		// Full jitter, but never none: a failure at once would be retried at once.
-		return d/10 + time.Duration(rand.Int64N(int64(d*9/10))) //nolint:gosec // jitter, not a secret
-	}
-	limit := 3 * time.Second
-	if alive {
-		limit = 30 * time.Second
-	}
-	return backoff(time.Second, limit, t.fails)
-}
-
-// backoff is first, doubled with each failure after the first, at most limit.
-func backoff(first, limit time.Duration, fails int) time.Duration {
-	if fails > 16 { // beyond every limit, before the shift overflows
-		return limit
-	}
-	return min(first<<(fails-1), limit)
-}
-
-// failure is what a request gets when nothing is held and reading a went wrong.
-// Authoritative answers stay what they are.
-func failure(a store.Address, err error, retryAfter time.Duration) error {
-	if _, ok := errors.AsType[*UnavailableError](err); ok {
-		return err
-	}
-	switch classOf(err) {
-	case ClassNotFound, ClassInvalid:
-		return fmt.Errorf("reading %s: %w", a, err)
-	}
-	return &UnavailableError{RetryAfter: max(retryAfter, time.Second), Err: fmt.Errorf("reading %s: %w", a, err)}
-}
-
-// UnavailableError says that no key is held and that nothing authoritative is
-// known: the store is away, throttles, denies, is misread, or too many wait for it.
-type UnavailableError struct {
-	// RetryAfter is when asking again may help, at least a second.
-	RetryAfter time.Duration
-
-	// Err is what came instead of a key.
-	Err error
-}
-
-func (e *UnavailableError) Error() string { return "key unavailable: " + e.Err.Error() }
-
-// Unwrap returns the reason.
-func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -1,22 +1,12 @@
-// What is held of one document: immutable snapshots, and how one follows another.
+// What is held of one document: keys, and immutable snapshots of its newest content.
 
 package keyring
 
 import (
-	"crypto/subtle"
-	"math/rand/v2"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
-
-// previousField is where connections made by the API keep the key before the
-// current one.
-const previousField = "previous"
 
 // Key is one usable value of one field. It is immutable, and the same pointer
 // for as long as the same version is held: what is rendered from it can be
@@ -35,208 +25,48 @@ type Key struct {
 	// CreatedAt is when the version was written, by the store's clock. Zero:
 	// not known.
 	CreatedAt time.Time
+
+	_ apart
 }
 
-// field is one field of a document. The empty name is the default field.
-type field struct {
-	name  string
-	key   *Key        // nil: there never was a usable value
-	bad   *fault      // the newest document has no usable value here
-	asked atomic.Bool // by a request, through Entry.Key
-}
-
-// fault says why and since when a field's newest value cannot be used.
-type fault struct {
-	err   *store.InvalidError
-	since int64
-}
-
-// content is what one version of a document gave.
-type content struct {
-	version int
-	created time.Time
-	fields  []field
-	told    atomic.Pointer[told] // nil until a field is asked for in vain
-}
+// apart makes a struct larger than a slot. The allocator lays objects of one size
+// side by side; so slots share their pages with nothing else, and a look-up finds
+// its page's address, and often the slot itself, in the processor.
+type apart [1]int64
 
 // snapshot is a content and when it was last seen to be the newest.
 type snapshot struct {
 	*content
-	key         *Key // of the default field when it is good: what most requests want, two cache misses nearer
+	key         *Key // of the default field when it is good: what most requests want
 	checked     int64
-	ttl         time.Duration // the document's wish, 0: none
-	soft        float32       // the part of the ttl after which a refresh is due
-	former      *content      // the one before, nil when there is none to fall back on
-	formerUntil int64
+	terms       terms
+	former      *content // the version before; nil: not looked for, or no longer of use
+	formerUntil int64    // till then this version is new, and upstreams may not know it yet
 }
 
 // newSnapshot is c, seen at now to be the newest.
 func newSnapshot(c *content, now int64, ttl time.Duration) *snapshot {
-	n := &snapshot{content: c, checked: now, ttl: ttl, soft: softTTL()}
+	n := &snapshot{content: c, checked: now, terms: termsOf(ttl)}
 	if f := c.find(""); f.bad == nil {
 		n.key = f.key
 	}
 	return n
 }
 
-// softTTL draws the part of a ttl after which a key is refreshed. It is below 1
-// so that the new value of a store is in use within the ttl, the time of the
-// read included, and it is spread so that keys read together are not refreshed
-// together.
-func softTTL() float32 { return 0.80 + 0.15*rand.Float32() } //nolint:gosec // jitter, not a secret
-
-func (c *content) find(name string) *field {
-	if c == nil {
-		return nil
-	}
-	for i := range c.fields {
-		if c.fields[i].name == name {
-			return &c.fields[i]
+// wanted returns the key that most requests want: that of the default field, or
+// when there is none, the first good one that is asked for by name. Its field has
+// a number when it is asked for by name.
+func (s *snapshot) wanted(names *fieldNames) (key *Key, field uint8) {
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.name == "" || f.bad != nil || !f.asked.Load() || s.key != nil && f.key != s.key {
+			continue
 		}
-	}
-	return nil
-}
-
-// missing is the error of a field that the document does not have.
-func (c *content) missing(name string) *store.InvalidError {
-	names := make([]string, 0, len(c.fields))
-	for i := range c.fields {
-		if n := c.fields[i].name; n != "" {
-			names = append(names, n)
+		field = names.number(f.name)
+		if s.key == nil {
+			return f.key, field | onlyByName
 		}
+		break
 	}
-	slices.Sort(names)
-	if len(names) > 8 {
-		names = append(names[:8], "…")
-	}
-	list := "none"
-	if len(names) > 0 {
-		list = strings.Join(names, ", ")
-	}
-	return &store.InvalidError{Field: name, Reason: "is missing; the fields there are " + list}
-}
-
-// older reports whether d is an earlier state of the document than c. A deleted
-// and recreated document starts at version 1 again, and then only its time
-// tells; so a lower version counts when its time is later.
-func (c *content) older(d *store.Document) bool {
-	known := !c.created.IsZero() && !d.CreatedAt.IsZero()
-	if known && d.CreatedAt.After(c.created) {
-		return false
-	}
-	if d.Version < c.version {
-		return true
-	}
-	return d.Version == c.version && known && d.CreatedAt.Before(c.created)
-}
-
-// build makes the content of d as it follows old, which may be nil. Faulty lists
-// the fields whose good value is kept although d has none, when d is the first
-// to lack it.
-func build(d *store.Document, old *content, now int64, at time.Time) (c *content, faulty []*store.InvalidError) {
-	names := make([]string, 0, len(d.Fields)+2)
-	names = append(names, "") // first: it is the one most asked for
-	for n := range d.Fields {
-		names = append(names, n)
-	}
-	if old != nil {
-		for i := range old.fields {
-			f := &old.fields[i]
-			// A field that nobody reads may leave; `previous` does when a
-			// rotation is over.
-			if _, ok := d.Fields[f.name]; !ok && f.name != "" && f.key != nil && f.asked.Load() {
-				names = append(names, f.name)
-			}
-		}
-	}
-	c = &content{version: d.Version, created: d.CreatedAt, fields: make([]field, len(names))}
-	def := defaultName(d)
-	for i, n := range names[1:] {
-		faulty = fill(&c.fields[i+1], n, d, old, now, at, faulty)
-	}
-	first := &c.fields[0]
-	if f := c.find(def); def != "" && f.key != nil && f.bad == nil {
-		first.key = f.key // one Key for both names
-		if was := old.find(""); was != nil {
-			first.asked.Store(was.asked.Load())
-		}
-		return c, faulty
-	}
-	return c, fill(first, "", d, old, now, at, faulty)
-}
-
-// defaultName is the field that an empty name means, as in [store.Document.Key].
-func defaultName(d *store.Document) string {
-	if _, ok := d.Fields[store.DefaultField]; ok {
-		return store.DefaultField
-	}
-	if len(d.Fields) == 1 {
-		for n := range d.Fields {
-			return n
-		}
-	}
-	return ""
-}
-
-func fill(f *field, name string, d *store.Document, old *content, now int64, at time.Time, faulty []*store.InvalidError) []*store.InvalidError {
-	f.name = name
-	was := old.find(name)
-	if was != nil {
-		f.asked.Store(was.asked.Load())
-	}
-	v, err := d.Key(name)
-	if err == nil {
-		f.key = &Key{Value: v, Version: d.Version, FetchedAt: at, CreatedAt: d.CreatedAt}
-		if was != nil && was.key.same(f.key) {
-			f.key = was.key
-		}
-		return faulty
-	}
-	// Document.Key gives no other error.
-	f.bad = &fault{err: err.(*store.InvalidError), since: now}
-	if was == nil || was.key == nil {
-		return faulty
-	}
-	f.key = was.key
-	if was.bad != nil {
-		f.bad.since = was.bad.since
-		if old.version == d.Version {
-			return faulty // said before
-		}
-	}
-	return append(faulty, f.bad.err)
-}
-
-// same reports whether two keys are one version with one value.
-func (k *Key) same(o *Key) bool {
-	return k != nil && k.Version == o.Version && k.CreatedAt.Equal(o.CreatedAt) &&
-		subtle.ConstantTimeCompare([]byte(k.Value.Reveal()), []byte(o.Value.Reveal())) == 1
-}
-
-// equal reports whether c says nothing that old does not: the same keys, and
-// the same fields at fault.
-func (c *content) equal(old *content) bool {
-	if c.changed(old) {
-		return false
-	}
-	for i := range c.fields {
-		if (c.fields[i].bad == nil) != (old.find(c.fields[i].name).bad == nil) {
-			return false
-		}
-	}
-	return true
-}
-
-// changed reports whether c is another version or gives any other key than old.
-func (c *content) changed(old *content) bool {
-	if old == nil || c.version != old.version || len(c.fields) != len(old.fields) {
-		return true
-	}
-	for i := range c.fields {
-		was := old.find(c.fields[i].name)
-		if was == nil || was.key != c.fields[i].key {
-			return true
-		}
-	}
-	return false
+	return s.key, field
 }

@@ -75,7 +75,7 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.addr, Pinned: s.pins.Load() > 0, State: "missing", Rejected: s.rejected.Load() != nil}
+	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Rejected: s.rejected.Load() != nil}
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt = snap.version, snap.created

@@ -38,17 +38,17 @@ func (t *table) get(a store.Address) *slot {
 }
 
 // warm returns the slot of a if it is in the index.
-func (t *table) warm(a store.Address) *slot { return t.index.find(t.index.hash(&a), &a) }
+func (t *table) warm(a store.Address) *slot { return t.index.find(t.index.hash(a), &a) }
 
 // add puts s into the index. The lock is held.
 func (t *table) add(s *slot) {
-	t.index.add(t.index.hash(&s.addr), s)
+	t.index.add(t.index.hash(s.address()), s)
 	t.size.Add(1)
 }
 
 // remove takes s out of the index. The lock is held.
 func (t *table) remove(s *slot) {
-	t.index.remove(t.index.hash(&s.addr), s)
+	t.index.remove(t.index.hash(s.address()), s)
 	t.size.Add(-1)
 }
 
@@ -99,15 +99,15 @@ func (t *table) unpin(s *slot) {
 // promote moves a slot that holds something among those that do, and evicts
 // another when they are too many.
 func (t *table) promote(s *slot) {
-	if t.warm(s.addr) == s {
+	if t.warm(s.address()) == s {
 		return
 	}
 	t.cold.mu.Lock()
-	if t.cold.slots[s.addr] == s {
-		delete(t.cold.slots, s.addr)
+	if t.cold.slots[s.address()] == s {
+		delete(t.cold.slots, s.address())
 	}
 	t.mu.Lock()
-	there := t.warm(s.addr)
+	there := t.warm(s.address())
 	if there == nil && s.snap.Load() != nil {
 		t.add(s)
 		there = s
@@ -130,7 +130,7 @@ func (t *table) demote(s *slot) {
 	defer t.cold.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.warm(s.addr) != s || s.pins.Load() > 0 || s.snap.Load() != nil {
+	if t.warm(s.address()) != s || s.pins.Load() > 0 || s.snap.Load() != nil {
 		return
 	}
 	t.remove(s)
@@ -143,7 +143,7 @@ func (t *table) customers() int { return int(t.size.Load() - t.pinned.Load()) }
 // othersHeld reports whether another document than that of s is known.
 func (t *table) othersHeld(s *slot) bool {
 	n := t.size.Load()
-	if t.warm(s.addr) == s {
+	if t.warm(s.address()) == s {
 		n--
 	}
 	return n > 0

@@ -39,7 +39,7 @@ func (e *Entry) unusable(snap *snapshot, name string, err *store.InvalidError) e
 	}
 	if t.first(name) {
 		e.view.ring.views.tell(Event{
-			Kind: KeyUnusable, Address: e.slot.Load().addr, Version: snap.version,
+			Kind: KeyUnusable, Address: e.slot.Load().address(), Version: snap.version,
 			Field: err.Field, Class: ClassInvalid, Err: err,
 		})
 	}

@@ -9,7 +9,7 @@ func (e *Entry) Rejected(k *Key) {
 	if k == nil || s.rejected.Swap(k) == k {
 		return
 	}
-	e.view.ring.views.tell(Event{Kind: KeyRejected, Address: s.addr, Version: k.Version})
+	e.view.ring.views.tell(Event{Kind: KeyRejected, Address: s.address(), Version: k.Version})
 }
 
 // Accepted tells that the upstream took a key. It costs one atomic load unless
@@ -21,6 +21,6 @@ func (e *Entry) Accepted(k *Key) {
 		return // a former version that still works does not speak for the newest
 	}
 	if s.rejected.CompareAndSwap(was, nil) {
-		e.view.ring.views.tell(Event{Kind: KeyAccepted, Address: s.addr, Version: k.Version})
+		e.view.ring.views.tell(Event{Kind: KeyAccepted, Address: s.address(), Version: k.Version})
 	}
 }

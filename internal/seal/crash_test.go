@@ -28,7 +28,7 @@ func TestAKilledWriterLeavesTheOldOrTheNewRow(t *testing.T) {
 			t.Fatalf("round %d: version %s holds %q and %q", round, want, a, b)
 		}
 		if d.Version > 1 {
-			p, err := s.Previous(t.Context(), address)
+			p, err := s.Former(t.Context(), address, d.Version)
 			if err != nil || p.Fields["a"].Value.Reveal() != strconv.Itoa(d.Version-1) {
 				t.Fatalf("round %d: the previous version is broken: %v", round, err)
 			}

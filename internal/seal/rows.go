@@ -26,16 +26,16 @@ func (s *Store) Get(ctx context.Context, a store.Address) (*store.Document, erro
 		WHERE namespace = $1 AND mount = $2 AND path = $3`)
 }
 
-// Previous reads the version before the newest, which the upstream may still
-// accept while a key is rotated. Where there is none it is an
-// [store.ErrNotFound].
-func (s *Store) Previous(ctx context.Context, a store.Address) (*store.Document, error) {
-	return s.read(ctx, a, "reading the previous version of", `
+// Former reads the version before newest, which the upstream may still accept
+// while a key is rotated. A row keeps one: when it is not that of newest, or
+// there is none, it is an [store.ErrNotFound].
+func (s *Store) Former(ctx context.Context, a store.Address, newest int) (*store.Document, error) {
+	return s.read(ctx, a, "reading the former version of", `
 		SELECT version - 1, previous, previous_created_at FROM sealed_keys
-		WHERE namespace = $1 AND mount = $2 AND path = $3 AND previous IS NOT NULL`)
+		WHERE namespace = $1 AND mount = $2 AND path = $3 AND version = $4 AND previous IS NOT NULL`, newest)
 }
 
-func (s *Store) read(ctx context.Context, a store.Address, doing, query string) (*store.Document, error) {
+func (s *Store) read(ctx context.Context, a store.Address, doing, query string, more ...any) (*store.Document, error) {
 	a, err := normal(a)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,8 @@ func (s *Store) read(ctx context.Context, a store.Address, doing, query string) 
 		sealed  []byte
 		created int64
 	)
-	err = o.db.SQL().QueryRowContext(ctx, query, a.Namespace, a.Mount, a.Path).Scan(&version, &sealed, &created)
+	args := append([]any{a.Namespace, a.Mount, a.Path}, more...)
+	err = o.db.SQL().QueryRowContext(ctx, query, args...).Scan(&version, &sealed, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%s: %w", doing, store.ErrNotFound)
 	}

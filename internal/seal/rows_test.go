@@ -38,7 +38,7 @@ func TestPutThenGet(t *testing.T) {
 func TestVersionsCountUpAndThePreviousOneIsKept(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	for n := range 3 {
-		if _, err := s.Previous(t.Context(), address); n < 2 && !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Former(t.Context(), address, n); n < 2 && !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("before write %d: %v", n+1, err)
 		}
 		if v, err := s.Put(t.Context(), address, key(fmt.Sprint(n+1)), n); err != nil || v != n+1 {
@@ -46,7 +46,12 @@ func TestVersionsCountUpAndThePreviousOneIsKept(t *testing.T) {
 		}
 	}
 	wantKey(t, s, address, "3")
-	d, err := s.Previous(t.Context(), address)
+	for _, newest := range []int{0, 1, 2, 4} { // of another one than the row's newest none is kept
+		if _, err := s.Former(t.Context(), address, newest); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("before %d: %v", newest, err)
+		}
+	}
+	d, err := s.Former(t.Context(), address, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +153,8 @@ func TestDeleteRemovesEveryVersion(t *testing.T) {
 	if _, err := s.Get(t.Context(), address); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("get: %v", err)
 	}
-	if _, err := s.Previous(t.Context(), address); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("previous: %v", err)
+	if _, err := s.Former(t.Context(), address, 2); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("former: %v", err)
 	}
 	if v, err := s.Put(t.Context(), address, key("new"), 0); err != nil || v != 1 {
 		t.Errorf("anew: %d, %v", v, err)

@@ -151,5 +151,8 @@ func unavailable(doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, store.ErrUnavailable, err)
 }
 
-// Interface guard
-var _ store.Store = (*Store)(nil)
+// Interface guards
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Former = (*Store)(nil)
+)

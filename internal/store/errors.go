@@ -29,6 +29,11 @@ var (
 	// credentials: no waiting mends that.
 	ErrRefused = errors.New("the store refuses our credentials")
 
+	// ErrOversized is an [ErrUnavailable] of one document: it is there and
+	// larger than a store reads. Asking soon again would only cost both sides
+	// the transfer.
+	ErrOversized = errors.New("the document is too large")
+
 	// ErrConflict says that a check-and-set found another version.
 	ErrConflict = errors.New("the document was changed meanwhile")
 )

@@ -76,6 +76,14 @@ type Reader interface {
 	Get(ctx context.Context, a Address) (*Document, error)
 }
 
+// Former is what a [Store] that keeps former versions offers besides.
+type Former interface {
+	// Former reads the version before newest. That is told by its number: what
+	// is written meanwhile does not change which one it is. [ErrNotFound] is
+	// authoritative: there is none, or it is deleted.
+	Former(ctx context.Context, a Address, newest int) (*Document, error)
+}
+
 // Store reads and writes documents.
 type Store interface {
 	Reader

@@ -269,3 +269,57 @@ func TestAThrottledLoginIsMadeWhenItsPauseIsOver(t *testing.T) {
 		}
 	})
 }
+
+// Huge answers are one document's own fault, or, when everything is answered so,
+// an outage like any other.
+func TestHugeAnswersAndTheStoresHealth(t *testing.T) {
+	huge := strings.Repeat("a", maxBody+1)
+	for name, c := range map[string]struct {
+		path string // of what is answered so
+		away bool
+	}{
+		"to everything":   {"/", true},
+		"to one document": {"/v1/secret/data/a", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var begun atomic.Bool
+			var reads atomic.Int32
+			v := &remote{}
+			v.instead = func(w http.ResponseWriter, r *http.Request) bool {
+				if !begun.Load() || !strings.HasPrefix(r.URL.Path, c.path) {
+					return false
+				}
+				if r.URL.Path == "/v1/secret/data/a" {
+					reads.Add(1)
+				}
+				_, _ = fmt.Fprintf(w, `{"data":{"data":{"apiKey":"%s"}}}`, huge)
+				return true
+			}
+			meet(t, v, func(t *testing.T, r *keyring.Ring) {
+				view := r.View(keyring.Options{TTL: 2 * time.Second})
+				a, b := view.Pin(store.Address{Path: "a"}), view.Pin(store.Address{Path: "b"})
+				view.Start()
+				time.Sleep(10 * time.Second)
+				begun.Store(true)
+				time.Sleep(time.Minute)
+				if down := view.Health().Down; down != c.away {
+					t.Errorf("the store is taken for away: %v", down)
+				}
+				if st := b.Status(); (st.State == "fresh") == c.away {
+					t.Errorf("the other document is %s", st.State)
+				}
+				if n := reads.Load(); !c.away && n != 1 {
+					t.Errorf("read %d times in a minute", n)
+				}
+				if _, err := a.Key(t.Context(), ""); err != nil {
+					t.Errorf("what is held: %v", err)
+				}
+				begun.Store(false)
+				time.Sleep(5 * time.Second)
+				if st := a.Status(); c.away && st.State != "fresh" {
+					t.Errorf("five seconds after it is %s: %v", st.State, st.Err)
+				}
+			})
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vault"
 )
@@ -75,7 +76,8 @@ func TestAnswersAreClassed(t *testing.T) {
 		"truncated":                {200, json, live[:60], store.ErrUnavailable},
 		"shape of version 1":       {200, json, `{"data":{"apiKey":"` + canary + `"}}`, store.ErrUnavailable},
 		"wrong types":              {200, json, `{"data":{"data":["` + canary + `"],"metadata":{"version":1}}}`, store.ErrUnavailable},
-		"larger than any secret":   {200, json, `{"data":{"data":{"apiKey":"` + strings.Repeat("a", 2<<20) + `"}}}`, store.ErrUnavailable},
+		"larger than any secret":   {200, json, `{"data":{"data":{"apiKey":"` + strings.Repeat("a", 2<<20) + `"}}}`, store.ErrOversized},
+		"balancer's huge success":  {200, "text/html", strings.Repeat("a", 2<<20), store.ErrUnavailable},
 		"error larger than honest": {500, json, strings.Repeat("a", 2<<20), store.ErrUnavailable},
 		"foreign redirect":         {307, json, ``, store.ErrUnavailable},
 	} {
@@ -94,6 +96,9 @@ func TestAnswersAreClassed(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
+			if own := errors.Is(err, store.ErrOversized); own != (c.want == store.ErrOversized) || own && !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("taken for a document that is too large: %v", err)
+			}
 			if err != nil && (strings.Contains(err.Error(), canary) || strings.ContainsAny(err.Error(), "\n<")) {
 				t.Errorf("the error quotes the answer: %v", err)
 			}
@@ -104,6 +109,37 @@ func TestAnswersAreClassed(t *testing.T) {
 				t.Error("the token went to another host")
 			}
 		})
+	}
+}
+
+// A login, a look at the mount or a probe that is answered so says nothing about
+// a document; nor is another address asked for what is too large at one.
+func TestOnlyADocumentIsTooLarge(t *testing.T) {
+	huge := []byte(`{"data":{"data":{"apiKey":"` + strings.Repeat("a", 2<<20) + `"}}}`)
+	addr, _ := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(huge) })
+	second, reads := fake(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(live)) })
+	var ops []string
+	c := withToken(addr, "t")
+	c.Addresses = append(c.Addresses, second)
+	c.Observe = func(op, class string, _ time.Duration) {
+		if op == vault.OpRead {
+			ops = append(ops, class)
+		}
+	}
+	cl := open(t, c)
+	if _, err := get(t, cl, "a"); !errors.Is(err, store.ErrOversized) || reads.Load() != 0 {
+		t.Errorf("%v, and %d reads of the second address", err, reads.Load())
+	}
+	if len(ops) != 1 || ops[0] != vault.ClassUnavailable {
+		t.Errorf("counted as %v", ops)
+	}
+	if err := cl.Healthy(t.Context()); err == nil || errors.Is(err, store.ErrOversized) {
+		t.Errorf("a probe: %v", err)
+	}
+	role := withToken(addr, "")
+	role.Auth = vault.Auth{Method: vault.MethodUserpass, Username: "u", Password: secret.New("p")}
+	if _, err := get(t, open(t, role), "a"); err == nil || errors.Is(err, store.ErrOversized) {
+		t.Errorf("a login: %v", err)
 	}
 }
 

@@ -22,7 +22,6 @@ const (
 	minPause    = time.Second
 	maxPause    = 5 * time.Minute
 	revokeLimit = 2 * time.Second
-	tlsPoll     = time.Minute
 )
 
 // Client is a [store.Store] over Vault.
@@ -35,7 +34,10 @@ type Client struct {
 
 	wires  atomic.Pointer[[]*wire]
 	sticky atomic.Int32 // index of the address that last worked
-	tlsSum [32]byte     // of the files the wires were made with; the watcher's own
+
+	reload  sync.Mutex // of the TLS files; guards:
+	tlsSum  [32]byte   // of the files the wires were made with
+	tlsSaid string     // why they could not be read again
 
 	background sync.WaitGroup
 	closing    sync.Once
@@ -163,41 +165,6 @@ func (c *Client) pause(d time.Duration) error {
 	return &store.ThrottledError{After: d}
 }
 
-// watchTLS makes new connections when the files of the old ones change.
-func (c *Client) watchTLS(ctx context.Context) {
-	if !c.cfg.TLSFiles.fromFiles() {
-		return
-	}
-	tick := time.NewTicker(tlsPoll)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			c.reloadTLS()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *Client) reloadTLS() {
-	wires, sum, err := c.cfg.wires()
-	if err != nil { // half-written, most likely: the old one serves on
-		c.log.Warn("reading changed TLS files", zap.Error(err))
-		return
-	}
-	if sum == c.tlsSum {
-		return
-	}
-	c.tlsSum = sum
-	old := c.wires.Swap(&wires)
-	for _, w := range *old {
-		w.base.CloseIdleConnections()
-	}
-	c.log.Info("TLS files changed, connecting anew")
-	c.session.retry()
-}
-
 // Close ends the background work, revokes the token if we logged in for it, and
 // closes the connections. It takes 2 s at most, and no longer than ctx.
 func (c *Client) Close(ctx context.Context) error {
@@ -234,4 +201,8 @@ func (c *Client) close(ctx context.Context) error {
 	return err
 }
 
-var _ store.Store = (*Client)(nil)
+// Interface guards
+var (
+	_ store.Store  = (*Client)(nil)
+	_ store.Former = (*Client)(nil)
+)

@@ -88,6 +88,7 @@ type wire struct {
 	endpoint
 	api  *api.Client
 	base *http.Transport
+	tls  *handshake
 }
 
 // newWire opens nothing yet.
@@ -120,10 +121,11 @@ func newWire(e endpoint, c Config, t *tls.Config) (*wire, error) {
 	if e.socket != "" {
 		addr = "http://localhost" // the dialer knows the socket; vault/api would ignore the context
 	}
+	tls := &handshake{addr: e.addr, log: c.Log}
 	cl, err := api.NewClient(&api.Config{
 		Address: addr,
 		HttpClient: &http.Client{
-			Transport:     bounded{base},
+			Transport:     bounded{base, tls},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		MaxRetries:       0, // a repeated write looks like somebody else's
@@ -145,15 +147,19 @@ func newWire(e endpoint, c Config, t *tls.Config) (*wire, error) {
 	if c.RateLimit > 0 {
 		cl.SetLimiter(c.RateLimit, max(1, c.RateBurst))
 	}
-	return &wire{endpoint: e, api: cl, base: base}, nil
+	return &wire{endpoint: e, api: cl, base: base, tls: tls}, nil
 }
 
 // bounded limits what is read of an answer. It sits below vault/api, which
-// reads error bodies whole.
-type bounded struct{ base *http.Transport }
+// reads error bodies whole, and sees errors before anybody wraps them.
+type bounded struct {
+	base *http.Transport
+	tls  *handshake
+}
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.base.RoundTrip(r)
+	b.tls.note(err)
 	if err != nil {
 		return nil, err
 	}

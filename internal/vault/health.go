@@ -69,8 +69,13 @@ func (c *Client) Status() Status {
 }
 
 // Healthy asks sys/health, without a token, whether any address can serve; see
-// [store.Store]. A good answer makes a login that waits happen at once.
+// [store.Store]. A good answer makes a login that waits happen at once. While TLS
+// fails its files are looked at before: whoever mends them shall not have to wait
+// for the minute in which they are looked at otherwise.
 func (c *Client) Healthy(ctx context.Context) error {
+	if c.cfg.TLSFiles.fromFiles() && c.distrusts() {
+		c.reloadTLS()
+	}
 	q := call{method: http.MethodGet, path: "sys/health", query: url.Values{"standbyok": {"true"}, "perfstandbyok": {"true"}}, probe: true}
 	a, err := c.send(ctx, q)
 	if err != nil {

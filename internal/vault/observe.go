@@ -68,7 +68,7 @@ func classify(a *answer, err error) string {
 	switch {
 	case errors.As(err, &throttled):
 		return ClassThrottled
-	case err != nil:
+	case err != nil || a.huge:
 		return ClassUnavailable
 	case a.status < 400:
 		return ClassOK

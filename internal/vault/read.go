@@ -136,6 +136,9 @@ func (c *Client) fetch(ctx context.Context, q call, decode func(*envelope) (*sto
 	if err := failure(q, a); err != nil {
 		return nil, err
 	}
+	if a.huge {
+		return nil, fmt.Errorf("%s: %w: %w: %w", q.describe(), errTooLarge, store.ErrOversized, store.ErrUnavailable)
+	}
 	e, err := decodeEnvelope(a)
 	if err == nil {
 		var doc *store.Document

@@ -40,6 +40,7 @@ type answer struct {
 	json   bool
 	body   []byte
 	errs   []string
+	huge   bool          // a success whose body was given up: it is larger than maxBody
 	after  time.Duration // of a 429
 }
 
@@ -197,11 +198,14 @@ func transportError(err error) error {
 
 func readAnswer(resp *http.Response) (*answer, error) {
 	body, err := io.ReadAll(resp.Body)
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	a := &answer{status: resp.StatusCode, json: kind == "application/json", body: body}
+	if a.json && errors.Is(err, errTooLarge) {
+		a.huge, a.body, err = true, nil, nil
+	}
 	if err != nil {
 		return nil, transportError(err)
 	}
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	a := &answer{status: resp.StatusCode, json: kind == "application/json", body: body}
 	if a.status >= http.StatusBadRequest {
 		var e struct {
 			Errors   []string `json:"errors"`

@@ -3,6 +3,7 @@
 package vault
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,7 +11,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
 )
+
+// tlsPoll is how often the files are looked at.
+const tlsPoll = time.Minute
 
 func hasClientCert(t *tls.Config) bool {
 	return t != nil && (len(t.Certificates) > 0 || t.GetClientCertificate != nil)
@@ -113,3 +120,45 @@ func (f TLSFiles) authorities() ([]namedPEM, error) {
 
 // fromFiles tells whether there is anything that may change on disk.
 func (f TLSFiles) fromFiles() bool { return f.CACert != "" || f.CAPath != "" || f.ClientCert != "" }
+
+// watchTLS makes new connections when the files of the old ones change. While
+// TLS fails [Client.Healthy] looks at them too.
+func (c *Client) watchTLS(ctx context.Context) {
+	if !c.cfg.TLSFiles.fromFiles() {
+		return
+	}
+	tick := time.NewTicker(tlsPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.reloadTLS()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Client) reloadTLS() {
+	c.reload.Lock()
+	defer c.reload.Unlock()
+	wires, sum, err := c.cfg.wires()
+	if err != nil { // half-written, most likely: the old one serves on
+		if said := err.Error(); said != c.tlsSaid {
+			c.tlsSaid = said
+			c.log.Warn("reading changed TLS files", zap.Error(err))
+		}
+		return
+	}
+	c.tlsSaid = ""
+	if sum == c.tlsSum {
+		return
+	}
+	c.tlsSum = sum
+	old := c.wires.Swap(&wires)
+	for _, w := range *old {
+		w.base.CloseIdleConnections()
+	}
+	c.log.Info("TLS files changed, connecting anew")
+	c.session.retry()
+}
