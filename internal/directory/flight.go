@@ -34,7 +34,9 @@ type row struct {
 
 // join returns the flight of k under way, or begins one that its waiters may
 // all leave. It is nil when the directory is closed. The lock is held.
-func (d *Directory) join(k key) *flight {
+func (d *Directory) join(k key) *flight { return d.begin(k, false) }
+
+func (d *Directory) begin(k key, queued bool) *flight {
 	if f := d.flights[k]; f != nil {
 		return f
 	}
@@ -43,7 +45,7 @@ func (d *Directory) join(k key) *flight {
 	}
 	// The caller's strings may be parts of a request.
 	k = key{strings.Clone(k.integration), strings.Clone(k.id)}
-	f := &flight{key: k, done: make(chan struct{})}
+	f := &flight{key: k, queued: queued, done: make(chan struct{})}
 	d.flights[k] = f
 	d.running.Go(func() {
 		for over := false; !over; { // few rounds: each takes a write during a read

@@ -58,7 +58,6 @@ func (d *Directory) putConnection(c *catalog.Connection) *Connection {
 		s = &slot{place: int32(len(d.ring))}
 		s.noted.Store(millis(c.LastUsedAt))
 		s.row.Store(&Connection{Connection: *c, slot: s})
-		s.touched.Store(true)
 		d.notes.sync(k, s, c, true)
 		s.changed.Store(!d.watching)
 		d.ring = append(d.ring, s)
@@ -105,9 +104,9 @@ func (d *Directory) drop(k key) {
 	d.ring = d.ring[:last]
 }
 
-// evict lets connections go beyond the bound, such as were not used since the
-// hand passed them last: nearly the least recently used ones, without a list to
-// be kept in order by every request. While the catalog is away none goes.
+// evict lets connections go beyond the bound, such as were not found again since
+// the hand passed them last: nearly the least recently used ones, without a list
+// to be kept in order by every request. While the catalog is away none goes.
 func (d *Directory) evict(latest *slot) {
 	for len(d.ring) > d.opts.MaxConnections && d.outage.Load() == nil {
 		if d.hand >= len(d.ring) {
@@ -119,6 +118,7 @@ func (d *Directory) evict(latest *slot) {
 			continue
 		}
 		c := s.row.Load()
-		d.drop(key{c.Integration, c.ID}) // another takes its place under the hand
+		d.drop(key{c.Integration, c.ID})
+		d.hand++ // past the one that took its place: the latest
 	}
 }

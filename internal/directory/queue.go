@@ -25,8 +25,7 @@ func (d *Directory) pump() {
 		if d.flights[k] != nil { // it reads what was last
 			continue
 		}
-		f := d.join(k)
-		f.queued = true
+		d.begin(k, true)
 		d.flying++
 	}
 }
