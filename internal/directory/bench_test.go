@@ -44,11 +44,12 @@ func crowd(tb testing.TB, n int, full bool) (*Directory, []string) {
 func BenchmarkConnection(b *testing.B) {
 	const n = 100_000
 	d, ids := crowd(b, n, false)
+	ctx := b.Context()
 	b.Run("directory", func(b *testing.B) {
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
-			c, err := d.Connection(b.Context(), "acme", ids[i])
+			c, err := d.Connection(ctx, "acme", ids[i])
 			if err != nil || c.Disabled {
 				b.Fatal(err)
 			}

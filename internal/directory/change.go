@@ -49,8 +49,8 @@ func (d *Directory) outdate(k key) {
 		return
 	}
 	d.unknown.remove(k)
-	if s := d.slot(k); s != nil {
-		s.changed.Store(true)
+	if c := d.held(k); c != nil {
+		c.changed.Store(true)
 	}
 }
 
@@ -113,8 +113,7 @@ func (d *Directory) outdateAll() {
 	}
 	d.unknown.clear()
 	for _, s := range d.ring {
-		c := s.row.Load()
-		k := key{c.Integration, c.ID}
+		k := s.row.key()
 		d.outdate(k)
 		d.casual.push(k)
 	}
@@ -157,7 +156,7 @@ func (d *Directory) heard(changes []catalog.Change) {
 		switch {
 		case k.id == "":
 			d.urgent.push(k)
-		case d.slot(k) != nil:
+		case d.held(k) != nil:
 			d.casual.push(k)
 		}
 	}

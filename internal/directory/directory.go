@@ -72,7 +72,7 @@ type Directory struct {
 
 	// What requests read without a lock.
 	integrations atomic.Pointer[map[string]*Integration]
-	connections  sync.Map // key to *slot
+	connections  sync.Map // key to *Connection
 	outage       atomic.Pointer[Outage]
 
 	mu       sync.Mutex // guards what follows
@@ -82,7 +82,7 @@ type Directory struct {
 	casual   fifo
 	failed   fifo
 	unknown  unknown
-	ring     []*slot // every slot in connections
+	ring     []*slot // the slot of each that is held
 	hand     int
 	recent   map[string]struct{} // integrations changed since a load began
 	watching bool

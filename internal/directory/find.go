@@ -25,11 +25,11 @@ func (d *Directory) Integration(uniqueKey string) (*Integration, bool) {
 // when it ended first; and a [catalog.ErrUnavailable] when nothing is held and
 // the catalog cannot be asked.
 func (d *Directory) Connection(ctx context.Context, integration, id string) (*Connection, error) {
-	if s := d.slot(key{integration, id}); s != nil && !s.changed.Load() {
-		if !s.touched.Load() { // written rarely, read by all
-			s.touched.Store(true)
+	if c := d.held(key{integration, id}); c != nil && !c.changed.Load() {
+		if !c.touched.Load() { // written rarely, read by all
+			c.touched.Store(true)
 		}
-		return s.row.Load(), nil
+		return c, nil
 	}
 	c, err := d.cold(ctx, key{integration, id})
 	if err != nil {
@@ -38,9 +38,10 @@ func (d *Directory) Connection(ctx context.Context, integration, id string) (*Co
 	return c, nil
 }
 
-func (d *Directory) slot(k key) *slot {
-	if s, ok := d.connections.Load(k); ok {
-		return s.(*slot)
+// held returns what is held of a connection, up to date or not.
+func (d *Directory) held(k key) *Connection {
+	if c, ok := d.connections.Load(k); ok {
+		return c.(*Connection)
 	}
 	return nil
 }
@@ -64,8 +65,8 @@ func (d *Directory) cold(ctx context.Context, k key) (*Connection, error) {
 	if f.err == nil || errors.Is(f.err, catalog.ErrNotFound) {
 		return f.connection, f.err
 	}
-	if s := d.slot(k); s != nil {
-		return s.row.Load(), nil
+	if c := d.held(k); c != nil {
+		return c, nil
 	}
 	return nil, f.err
 }
@@ -74,11 +75,11 @@ func (d *Directory) cold(ctx context.Context, k key) (*Connection, error) {
 func (d *Directory) ask(k key) (*Connection, *flight, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.slot(k)
-	if s != nil && !s.changed.Load() { // it has come meanwhile
-		return s.row.Load(), nil, nil
+	c := d.held(k)
+	if c != nil && !c.changed.Load() { // it has come meanwhile
+		return c, nil, nil
 	}
-	if s == nil && d.unknown.has(k, d.opts.Now()) {
+	if c == nil && d.unknown.has(k, d.opts.Now()) {
 		return nil, nil, catalog.ErrNotFound
 	}
 	o := d.outage.Load()
@@ -88,8 +89,8 @@ func (d *Directory) ask(k key) (*Connection, *flight, error) {
 		}
 	}
 	switch {
-	case s != nil:
-		return s.row.Load(), nil, nil
+	case c != nil:
+		return c, nil, nil
 	case o != nil:
 		return nil, nil, o.Err
 	}

@@ -52,27 +52,30 @@ func (d *Directory) putIntegrations(all []*catalog.Integration) {
 // putConnection publishes a row and returns what is held of it now. One that
 // says what the held one says leaves that in place, with its memo.
 func (d *Directory) putConnection(c *catalog.Connection) *Connection {
-	k := key{c.Integration, c.ID} // not the caller's strings
-	s := d.slot(k)
-	if s == nil {
-		s = &slot{place: int32(len(d.ring))}
-		s.noted.Store(millis(c.LastUsedAt))
-		s.row.Store(&Connection{Connection: *c, slot: s})
-		d.notes.sync(k, s, c, true)
-		s.changed.Store(!d.watching)
-		d.ring = append(d.ring, s)
-		d.connections.Store(k, s)
+	made := &Connection{Connection: *c}
+	k, held := made.key(), d.held(made.key()) // not the caller's strings
+	switch {
+	case held == nil:
+		made.slot = &slot{row: made, place: int32(len(d.ring))}
+		made.slot.noted.Store(millis(c.LastUsedAt))
+		d.ring = append(d.ring, made.slot)
 		d.unknown.remove(k)
-		d.evict(s)
-		return s.row.Load()
+	case same(held.Connection, *c):
+		made = held
+	default:
+		made.slot = held.slot
+		made.slot.row = made
+		made.touched.Store(held.touched.Load())
 	}
-	held := s.row.Load()
-	d.notes.sync(k, s, c, held.KeyVersion != c.KeyVersion)
-	if !same(held.Connection, *c) {
-		s.row.Store(&Connection{Connection: *c, slot: s})
+	d.notes.sync(k, made.slot, c, held != nil && held.KeyVersion != c.KeyVersion)
+	made.changed.Store(!d.watching)
+	if made != held {
+		d.connections.Store(k, made)
 	}
-	s.changed.Store(!d.watching) // after the row: see slot
-	return s.row.Load()
+	if held == nil {
+		d.evict(made.slot)
+	}
+	return made
 }
 
 // same reports whether two rows say the same but for the last use, which is
@@ -92,14 +95,14 @@ func millis(t time.Time) int64 {
 
 // drop takes a connection out.
 func (d *Directory) drop(k key) {
-	s := d.slot(k)
-	if s == nil {
+	c := d.held(k)
+	if c == nil {
 		return
 	}
 	d.connections.Delete(k)
-	last := len(d.ring) - 1
-	d.ring[s.place] = d.ring[last]
-	d.ring[s.place].place = s.place
+	last, place := len(d.ring)-1, c.slot.place
+	d.ring[place] = d.ring[last]
+	d.ring[place].place = place
 	d.ring[last] = nil
 	d.ring = d.ring[:last]
 }
@@ -113,12 +116,11 @@ func (d *Directory) evict(latest *slot) {
 			d.hand = 0
 		}
 		s := d.ring[d.hand]
-		if s == latest || s.touched.Swap(false) {
+		if s == latest || s.row.touched.Swap(false) {
 			d.hand++
 			continue
 		}
-		c := s.row.Load()
-		d.drop(key{c.Integration, c.ID})
+		d.drop(s.row.key())
 		d.hand++ // past the one that took its place: the latest
 	}
 }

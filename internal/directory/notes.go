@@ -54,7 +54,7 @@ func (d *Directory) Used(c *Connection) {
 	if since := ms - last; since >= 0 && since < useEvery.Milliseconds() || !s.noted.CompareAndSwap(last, ms) {
 		return
 	}
-	d.notes.use(key{c.Integration, c.ID}, now)
+	d.notes.use(c.key(), now)
 }
 
 // AuthFailed notes that the upstream refused the connection's key of that
@@ -90,7 +90,7 @@ func raise(a *atomic.Int64, v int64) {
 // note enters a verdict, if it still is news, and that failed is the version
 // now known to be refused.
 func (d *Directory) note(c *Connection, v verdict, news func() bool, failed int64) {
-	n, k := &d.notes, key{c.Integration, c.ID}
+	n, k := &d.notes, c.key()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !news() {

@@ -214,12 +214,12 @@ func TestManyVerdictsAreFewWrites(t *testing.T) {
 
 func TestNotesOutliveAnOutage(t *testing.T) {
 	started(t, Options{MaxConnections: 3}, func(r *rig) {
-		var held []*Connection
-		for i := range 4 {
+		held := make([]*Connection, 4)
+		for i := range held {
 			k := key{"acme", fmt.Sprint("c", i)}
 			r.put(aRow(k, "https://a"))
 			synctest.Wait()
-			held = append(held, r.want(k, "https://a"))
+			held[i] = r.want(k, "https://a")
 		}
 		r.set(func() { r.err = errDown })
 		r.dir.Used(held[0])

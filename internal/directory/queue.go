@@ -18,7 +18,7 @@ func (d *Directory) pump() {
 			return
 		}
 		if k.id != "" {
-			if s := d.slot(k); s == nil || !s.changed.Load() { // gone, or read for a request
+			if c := d.held(k); c == nil || !c.changed.Load() { // gone, or read for a request
 				continue
 			}
 		}
@@ -33,7 +33,7 @@ func (d *Directory) pump() {
 // unread notes that reading k has failed. It is tried again with the next good
 // beat of the pulse, by [Directory.retry].
 func (d *Directory) unread(k key) {
-	if k.id == "" || d.slot(k) != nil {
+	if k.id == "" || d.held(k) != nil {
 		d.failed.push(k)
 	}
 	d.suspect()

@@ -28,6 +28,13 @@ type Connection struct {
 	// integration goes out of date with that one, too.
 	Memo Memo
 
+	// changed says that the row is out of date, or that nobody would say so.
+	// Who finds it false has a row that is up to date.
+	changed atomic.Bool
+
+	// touched is set by each request, and cleared by the hand: see evict.
+	touched atomic.Bool
+
 	slot *slot
 }
 
@@ -59,19 +66,13 @@ func (m *Memo) Store(v any) { m.v.Store(&v) }
 // key names a row. An integration has no id, a connection always has one.
 type key struct{ integration, id string }
 
-// slot is the place of one connection, whatever its row says now.
+func (c *Connection) key() key { return key{c.Integration, c.ID} }
+
+// slot is the place of one connection, whatever its row says now. It lies apart
+// from the row, so that a request has one thing less to wait for.
 type slot struct {
-	// row is never nil.
-	row atomic.Pointer[Connection]
-
-	// changed says that the row is out of date, or that nobody would say so.
-	// Who finds it false before it reads row has a row that is up to date.
-	changed atomic.Bool
-
-	// touched is set by each request, and cleared by the hand: see evict.
-	touched atomic.Bool
-
-	place int32 // in the ring
+	row   *Connection // guarded by the directory's lock
+	place int32       // in the ring; guarded likewise
 
 	noted    atomic.Int64 // when a use was noted last, in milliseconds
 	failed   atomic.Int64 // the version known to be refused, 0 for none

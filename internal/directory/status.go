@@ -32,7 +32,7 @@ func (d *Directory) Status() Status {
 	d.mu.Lock()
 	s.Connections, s.Unknown = len(d.ring), len(d.unknown.ends)
 	for _, slot := range d.ring {
-		if slot.changed.Load() {
+		if slot.row.changed.Load() {
 			s.Changed++
 		}
 	}
@@ -56,5 +56,5 @@ func (d *Directory) Integrations(yield func(*Integration) bool) {
 // meanwhile may be missed, or yielded although they are gone. It is no use of
 // them.
 func (d *Directory) All(yield func(*Connection) bool) {
-	d.connections.Range(func(_, s any) bool { return yield(s.(*slot).row.Load()) })
+	d.connections.Range(func(_, c any) bool { return yield(c.(*Connection)) })
 }
