@@ -20,11 +20,12 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 )
@@ -73,7 +74,7 @@ type Config struct {
 // API is the management API.
 type API struct {
 	cfg Config
-	doc json.RawMessage // the OpenAPI document
+	doc jsontext.Value // the OpenAPI document
 }
 
 // admin is the caller of a trusted API.

@@ -20,6 +20,8 @@ import (
 type createConnection struct {
 	_ struct{} `additionalProperties:"false"`
 
+	condition
+
 	Integration string            `json:"provider_config_key" required:"true" minLength:"1" maxLength:"255"`
 	ID          *string           `json:"connection_id,omitempty" maxLength:"255" description:"Default: a random UUID."`
 	Credentials *credentials      `json:"credentials" required:"true"`
@@ -41,6 +43,7 @@ type putCredentials struct {
 	_ struct{} `additionalProperties:"false"`
 
 	connectionPath
+	condition
 
 	Type   *string      `json:"type,omitempty" enum:"API_KEY" label:"Credentials type"`
 	APIKey secret.Value `json:"apiKey" required:"true" label:"API key" minLength:"1" maxLength:"8192"`
@@ -50,6 +53,7 @@ type patchConnection struct {
 	_ struct{} `additionalProperties:"false"`
 
 	connectionPath
+	condition
 
 	Config     map[string]string `json:"connection_config,omitempty" description:"Merged; an empty value removes an entry."`
 	EndUser    *endUserFields    `json:"end_user,omitempty"`
@@ -62,6 +66,12 @@ type patchConnection struct {
 type connectionPath struct {
 	ID          string `path:"id"`
 	Integration string `query:"provider_config_key" required:"true" minLength:"1"`
+}
+
+// connectionWrite names a connection that is changed without a body.
+type connectionWrite struct {
+	connectionPath
+	condition
 }
 
 type endUserFields struct {

@@ -136,8 +136,8 @@ func (a *API) patchConnection(c *call, in *patchConnection) (*patched, error) {
 	return &patched{true, *a.connectionData(i, conn)}, nil
 }
 
-func (a *API) switchConnection(c *call, in *connectionPath, disabled bool) (*done, error) {
-	_, conn, err := a.writable(c, in)
+func (a *API) switchConnection(c *call, in *connectionWrite, disabled bool) (*done, error) {
+	_, conn, err := a.writable(c, &in.connectionPath)
 	if err != nil {
 		return nil, err
 	}

@@ -42,11 +42,11 @@ func connectionOperations() []*operation {
 		op(operation{
 			method: "POST", path: "/connections/{id}/disable", id: "disableConnection", summary: "Refuse every request for a connection",
 			scope: ScopeConnectionsWrite, action: "connection.disable", refusals: changing,
-		}, func(a *API, c *call, in *connectionPath) (*done, error) { return a.switchConnection(c, in, true) }),
+		}, func(a *API, c *call, in *connectionWrite) (*done, error) { return a.switchConnection(c, in, true) }),
 		op(operation{
 			method: "POST", path: "/connections/{id}/enable", id: "enableConnection", summary: "Let requests for a connection pass again",
 			scope: ScopeConnectionsWrite, action: "connection.enable", refusals: changing,
-		}, func(a *API, c *call, in *connectionPath) (*done, error) { return a.switchConnection(c, in, false) }),
+		}, func(a *API, c *call, in *connectionWrite) (*done, error) { return a.switchConnection(c, in, false) }),
 		op(operation{
 			method: "POST", path: "/connections/metadata", id: "setMetadata", summary: "Replace the metadata of connections",
 			scope: ScopeConnectionsWrite, action: "connection.set_metadata", status: http.StatusCreated, refusals: changing,
@@ -187,7 +187,7 @@ func (a *API) getConnection(c *call, in *getConnection) (*connectionData, error)
 	return a.connectionData(i, conn), nil
 }
 
-func (a *API) deleteConnection(c *call, in *connectionPath) (*done, error) {
+func (a *API) deleteConnection(c *call, in *connectionWrite) (*done, error) {
 	c.note(in.Integration, in.ID)
 	if err := c.mayUseConnection(in.Integration, in.ID); err != nil {
 		return nil, err

@@ -177,22 +177,22 @@ func (d *decoder) texts(raw jsontext.Value, f *field, path []any) map[string]str
 	return m
 }
 
-func (d *decoder) oneOrMany(raw jsontext.Value, f *field, path []any) oneOrMany {
+func (d *decoder) oneOrMany(raw jsontext.Value, f *field, path []any) (o oneOrMany) {
+	one := &field{label: f.label} // the bounds of f are the list's
 	if raw.Kind() == '"' {
-		s, _ := d.text(raw, &field{label: f.label}, path)
-		return oneOrMany{s}
+		s, _ := d.text(raw, one, path)
+		return oneOrMany{list: []string{s}, alone: true}
 	}
 	if !d.kind(raw, '[', f.label, "a string or an array of strings", path) {
-		return nil
+		return o
 	}
 	list := elements(raw)
 	f.checkCount(len(list), d.faults, path)
-	var out oneOrMany
 	for i, e := range list {
-		s, _ := d.text(e, &field{label: f.label}, append(slices.Clip(path), i))
-		out = append(out, s)
+		s, _ := d.text(e, one, append(slices.Clip(path), i))
+		o.list = append(o.list, s)
 	}
-	return out
+	return o
 }
 
 func (d *decoder) numbers(raw jsontext.Value, f *field, path []any) []int {

@@ -33,9 +33,9 @@ type Error struct {
 
 // Fault is one thing that is wrong, and where.
 type Fault struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Path    []any  `json:"path"`
+	Code    string `json:"code" required:"true"`
+	Message string `json:"message" required:"true"`
+	Path    []any  `json:"path" required:"true" nullable:"false"`
 
 	// Detail says what the message, which clients may compare, does not.
 	Detail string `json:"detail,omitempty"`

@@ -10,6 +10,11 @@ import (
 	"time"
 )
 
+// condition documents the header, which [call.expect] reads.
+type condition struct {
+	IfMatch string `header:"If-Match" description:"The ETag of the state that this is meant for; 412 for another one."`
+}
+
 // etag names a state of a row. The time is in it because a row that is deleted
 // and made again counts from 1 again.
 func etag(created time.Time, revision int64) string {

@@ -38,7 +38,7 @@ func (f *faults) addDetail(code, message, detail string, path ...any) {
 	if len(f.list) >= maxFaults || f.covers(path) {
 		return
 	}
-	f.list = append(f.list, Fault{Code: code, Message: message, Path: slices.Clone(path), Detail: detail})
+	f.list = append(f.list, Fault{Code: code, Message: message, Path: append([]any{}, path...), Detail: detail})
 }
 
 func (f *faults) covers(path []any) bool {

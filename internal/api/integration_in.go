@@ -36,6 +36,8 @@ func (createIntegration) late() {}
 type patchIntegration struct {
 	_ struct{} `additionalProperties:"false"`
 
+	condition
+
 	Key       string  `path:"unique_key"`
 	UniqueKey *string `json:"unique_key,omitempty" label:"Unique key" minLength:"1" maxLength:"255" pattern:"^[a-zA-Z0-9~:.@ _-]+$"`
 

@@ -108,7 +108,7 @@ type confirmed struct {
 // integration has now. The operator looked at an origin before: If-Match ties
 // the confirmation to that, as far as it goes; a move in between leaves them
 // bound to an origin that is neither used.
-func (a *API) confirmOrigin(c *call, in *integrationKey) (*confirmed, error) {
+func (a *API) confirmOrigin(c *call, in *integrationWrite) (*confirmed, error) {
 	c.note(in.Key, "")
 	if err := c.mayUse(in.Key); err != nil {
 		return nil, err

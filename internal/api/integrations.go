@@ -43,11 +43,15 @@ func integrationOperations() []*operation {
 		op(operation{
 			method: "POST", path: "/integrations/{unique_key}/disable", id: "disableIntegration", summary: "Refuse every request of an integration",
 			scope: ScopeIntegrationsWrite, action: "integration.disable", refusals: changing,
-		}, func(a *API, c *call, in *integrationKey) (*done, error) { return a.switchIntegration(c, in.Key, true) }),
+		}, func(a *API, c *call, in *integrationWrite) (*done, error) {
+			return a.switchIntegration(c, in.Key, true)
+		}),
 		op(operation{
 			method: "POST", path: "/integrations/{unique_key}/enable", id: "enableIntegration", summary: "Let requests of an integration pass again",
 			scope: ScopeIntegrationsWrite, action: "integration.enable", refusals: changing,
-		}, func(a *API, c *call, in *integrationKey) (*done, error) { return a.switchIntegration(c, in.Key, false) }),
+		}, func(a *API, c *call, in *integrationWrite) (*done, error) {
+			return a.switchIntegration(c, in.Key, false)
+		}),
 	}
 }
 
@@ -56,7 +60,10 @@ var changing = []int{http.StatusNotFound, http.StatusConflict, http.StatusPrecon
 
 type nothing struct{}
 
-type integrationKey struct {
+// integrationWrite names an integration that is changed without a body.
+type integrationWrite struct {
+	condition
+
 	Key string `path:"unique_key"`
 }
 
@@ -205,6 +212,8 @@ func (a *API) own(c *call, key string) (*catalog.Integration, error) {
 }
 
 type deleteIntegration struct {
+	condition
+
 	Key   string `path:"unique_key"`
 	Force bool   `query:"force" description:"Delete its connections and their keys, too. Needs connections:write."`
 }

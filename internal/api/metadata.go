@@ -24,7 +24,7 @@ type metadata struct {
 }
 
 func (in *metadata) check(fs *faults) {
-	for _, id := range in.IDs {
+	for _, id := range in.IDs.list {
 		if err := store.CheckSegment(id); err != nil {
 			fs.addDetail(wrongFormat, "connection_id has an invalid format", err.Error(), "connection_id")
 		}
@@ -33,7 +33,7 @@ func (in *metadata) check(fs *faults) {
 
 // metadataAnswer is what was sent, as Nango answers.
 type metadataAnswer struct {
-	IDs         any            `json:"connection_id" required:"true"`
+	IDs         oneOrMany      `json:"connection_id" required:"true"`
 	Integration string         `json:"provider_config_key" required:"true"`
 	Metadata    jsontext.Value `json:"metadata" required:"true"`
 }
@@ -50,7 +50,7 @@ func (a *API) updateMetadata(c *call, in *metadata) (*metadataAnswer, error) {
 // none when one of them is not there.
 func (a *API) eachMetadata(c *call, in *metadata, fn func(old jsontext.Value) jsontext.Value) (*metadataAnswer, error) {
 	ctx := c.r.Context()
-	for _, id := range in.IDs {
+	for _, id := range in.IDs.list {
 		c.note(in.Integration, id)
 		if err := c.mayUseConnection(in.Integration, id); err != nil {
 			return nil, err
@@ -66,16 +66,12 @@ func (a *API) eachMetadata(c *call, in *metadata, fn func(old jsontext.Value) js
 			return nil, err
 		}
 	}
-	for _, id := range in.IDs {
+	for _, id := range in.IDs.list {
 		if err := a.changeMetadata(ctx, in.Integration, id, fn); err != nil {
 			return nil, err
 		}
 	}
-	answer := &metadataAnswer{IDs: in.IDs, Integration: in.Integration, Metadata: in.Metadata}
-	if len(in.IDs) == 1 {
-		answer.IDs = in.IDs[0]
-	}
-	return answer, nil
+	return &metadataAnswer{IDs: in.IDs, Integration: in.Integration, Metadata: in.Metadata}, nil
 }
 
 func (a *API) changeMetadata(ctx context.Context, integration, id string, fn func(old jsontext.Value) jsontext.Value) error {

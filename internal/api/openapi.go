@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/swaggest/jsonschema-go"
 	"github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
@@ -31,12 +32,14 @@ const security = "token"
 
 // document returns the document. That it cannot be made is a mistake in this
 // package, found by any test that makes an API.
-var document = sync.OnceValue(func() json.RawMessage {
+var document = sync.OnceValue(func() jsontext.Value {
 	r := openapi31.NewReflector()
 	r.Spec.Info.WithTitle("API keys for Caddy").WithVersion("1").
 		WithDescription("Integrations and connections in the wire format of Nango's API. No answer ever holds a key.")
 	r.Spec.SetHTTPBearerTokenSecurity(security, "", "A token of the apikey_inject_api directive")
-	r.DefaultOptions = append(r.DefaultOptions, jsonschema.InterceptDefName(defName), jsonschema.InterceptSchema(schemaOf))
+	r.DefaultOptions = append(r.DefaultOptions,
+		func(rc *jsonschema.ReflectContext) { rc.EnvelopNullability = true },
+		jsonschema.InterceptDefName(defName), jsonschema.InterceptSchema(schemaOf), jsonschema.InterceptNullability(nullability))
 	for _, o := range operations() {
 		if err := o.describe(r); err != nil {
 			panic(fmt.Sprintf("api: describing %s: %v", o.id, err))
@@ -51,23 +54,58 @@ var document = sync.OnceValue(func() json.RawMessage {
 
 // defName names a schema after its type, without the package.
 func defName(t reflect.Type, _ string) string {
+	if t == objectType {
+		return "Object"
+	}
 	name := t.Name()
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-// schemaOf says what reflection cannot see: a key is text, and metadata an
-// object of any kind.
+// schemaOf says what reflection cannot see.
 func schemaOf(p jsonschema.InterceptSchemaParams) (stop bool, err error) {
-	switch {
-	case p.Value.Type() == secretType:
+	text := jsonschema.String.ToSchemaOrBool()
+	switch p.Value.Type() {
+	case secretType:
 		p.Schema.WithType(jsonschema.String.Type())
-		return true, nil
-	case p.Value.Type() == objectType:
+	case objectType:
 		p.Schema.WithType(jsonschema.Object.Type())
-		return true, nil
+	case manyType:
+		list := (&jsonschema.Schema{}).WithType(jsonschema.Array.Type()).WithItems(*(&jsonschema.Items{}).WithSchemaOrBool(text))
+		p.Schema.WithOneOf(text, list.ToSchemaOrBool())
+	default:
+		return false, nil
 	}
-	return false, nil
+	return true, nil
 }
+
+// nullability takes null out of requests, where reflection enters it for every
+// pointer: a pointer there is a field that may be left out. What may be null
+// has a tag. In answers it mends what stands beside a choice between null and
+// a schema: a type that would forbid the null.
+func nullability(p jsonschema.InterceptNullabilityParams) {
+	oc, ok := openapi.OperationCtx(p.Context)
+	requested := ok && !oc.IsProcessingResponse()
+	if len(p.Schema.AnyOf) == 2 && p.Schema.AnyOf[1].TypeObject != nil {
+		p.Schema.Type, p.Schema.AnyOf[1].TypeObject.Type = nil, nil
+		if requested {
+			p.Schema.Ref, p.Schema.AnyOf = p.Schema.AnyOf[1].TypeObject.Ref, nil
+		}
+		return
+	}
+	if requested && !p.NullAdded {
+		p.Schema.RemoveType(jsonschema.Null)
+	}
+}
+
+// openapiAnswer is the document, written as it was made.
+type openapiAnswer struct {
+	OpenAPI string `json:"openapi" required:"true"`
+
+	doc jsontext.Value
+}
+
+// MarshalJSON returns the document.
+func (d openapiAnswer) MarshalJSON() ([]byte, error) { return d.doc, nil }
 
 func (o *operation) describe(r *openapi31.Reflector) error {
 	oc, err := r.NewOperationContext(o.method, o.path)
@@ -82,7 +120,11 @@ func (o *operation) describe(r *openapi31.Reflector) error {
 		oc.SetDescription("Needs the scope `" + o.scope + "`.")
 	}
 	oc.AddSecurity(security)
-	oc.AddReqStructure(o.input)
+	oc.AddReqStructure(o.input, openapi.WithCustomize(func(cor openapi.ContentOrReference) {
+		if body, ok := cor.(*openapi31.RequestBodyOrReference); ok && body.RequestBody != nil {
+			body.RequestBody.WithRequired(true)
+		}
+	}))
 	oc.AddRespStructure(reflect.New(o.out).Elem().Interface(), openapi.WithHTTPStatus(o.status))
 	refusals := slices.Concat(anyRefusal, o.refusals)
 	if o.in.hasBody() {
@@ -94,4 +136,6 @@ func (o *operation) describe(r *openapi31.Reflector) error {
 	return r.AddOperation(oc)
 }
 
-func (a *API) openapi(*call, *nothing) (*json.RawMessage, error) { return &a.doc, nil }
+func (a *API) openapi(*call, *nothing) (*openapiAnswer, error) {
+	return &openapiAnswer{doc: a.doc}, nil
+}

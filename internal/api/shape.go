@@ -4,6 +4,7 @@ package api
 // must be like. The OpenAPI document is made of the same tags.
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -77,7 +78,7 @@ func fieldOf(name string, sf reflect.StructField) field {
 	if e, ok := sf.Tag.Lookup("enum"); ok {
 		f.enum = strings.Split(e, ",")
 	}
-	if f.typ.Kind() == reflect.Struct && f.typ != secretType {
+	if f.typ.Kind() == reflect.Struct && f.typ != secretType && f.typ != manyType {
 		f.inner = shapeOf(f.typ)
 	}
 	if !slices.Contains(known, f.typ) && f.inner == nil {
@@ -99,11 +100,20 @@ func number(tag reflect.StructTag, names ...string) *int {
 	return nil
 }
 
-// oneOrMany is a field that is a text or a list of texts.
-type oneOrMany []string
+// oneOrMany is a field that is a text or a list of texts. It is written as it
+// was read.
+type oneOrMany struct {
+	list  []string
+	alone bool
+}
 
-// JSONSchemaOneOf tells the OpenAPI document so.
-func (oneOrMany) JSONSchemaOneOf() []any { return []any{"", []string(nil)} }
+// MarshalJSON writes the text, or the list.
+func (o oneOrMany) MarshalJSON() ([]byte, error) {
+	if o.alone {
+		return json.Marshal(o.list[0])
+	}
+	return json.Marshal(o.list)
+}
 
 var (
 	secretType = reflect.TypeFor[secret.Value]()
