@@ -273,3 +273,13 @@ func (r *rig) connection(integration, id string) *answer {
 	})
 	return r.do("POST", "/connections", string(body)).is(http.StatusCreated, "")
 }
+
+// quiet sends a request and looks at nothing.
+func (r *rig) quiet(method, target, body string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+full)
+	rec := httptest.NewRecorder()
+	r.api.ServeHTTP(rec, req)
+	return rec
+}
