@@ -120,18 +120,13 @@ func plainOrigin(baseURL string) string {
 // Serves tells whether the API has something at the request's path, for
 // a handler that has other things beside it.
 func (a *API) Serves(r *http.Request) bool {
-	segments, ok := a.segments(r)
-	return ok && len(find(segments)) > 0
+	return len(find(a.segments(r))) > 0
 }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	guard(w.Header())
-	segments, ok := a.segments(r)
-	if !ok {
-		refuse(http.StatusBadRequest, "invalid_uri_params", "The path cannot be read").Write(w)
-		return
-	}
+	segments := a.segments(r)
 	here := find(segments)
 	if len(here) == 0 {
 		refuse(http.StatusNotFound, "not_found", "There is nothing at this path").Write(w)
@@ -167,6 +162,7 @@ func (a *API) serve(c *call, o *operation) {
 }
 
 func (a *API) run(c *call, o *operation) (any, error) {
+	c.noteTarget()
 	var refusal *Error
 	if c.token, refusal = a.Authenticate(c.r); refusal != nil {
 		return nil, refusal

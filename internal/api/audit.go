@@ -47,6 +47,16 @@ func (c *call) note(integration, connection string) {
 	c.integration, c.connection = integration, connection
 }
 
+// noteTarget is [call.note] of what the request line names, which also a caller
+// that is refused has asked for.
+func (c *call) noteTarget() {
+	integration := c.args["unique_key"]
+	if integration == "" {
+		integration = c.r.URL.Query().Get("provider_config_key")
+	}
+	c.note(integration, c.args["id"])
+}
+
 // crossSite tells whether a web page of another site sent the request. Only
 // callers that need no token can be used so: a page cannot send one.
 func crossSite(r *http.Request) bool {

@@ -91,23 +91,20 @@ func (c *call) mayUseConnection(integration, id string) error {
 // isNull tells whether the body has the field, and it is null.
 func (c *call) isNull(name string) bool { return slices.Contains(c.nulls, name) }
 
-// segments returns the decoded segments of the path below the prefix. It parts
-// the path as it was sent: an escaped slash belongs to an id, and is refused
-// there.
-func (a *API) segments(r *http.Request) ([]string, bool) {
+// segments returns the decoded segments of the path below the prefix, nil for
+// a path that is not below it. It parts the path as it was sent: an escaped
+// slash belongs to an id, and is refused there.
+func (a *API) segments(r *http.Request) []string {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), a.cfg.Prefix)
 	if !ok || !strings.HasPrefix(rest, "/") {
-		return nil, false
+		return nil
 	}
 	var segments []string
 	for s := range strings.SplitSeq(rest[1:], "/") {
-		decoded, err := url.PathUnescape(s)
-		if err != nil {
-			return nil, false
-		}
+		decoded, _ := url.PathUnescape(s) // never fails: net/url escaped it
 		segments = append(segments, decoded)
 	}
-	return segments, true
+	return segments
 }
 
 // resource is the operations of one path.
