@@ -1,0 +1,187 @@
+// Package api is the management API: integrations, connections and their state,
+// in the wire format of Nango's API for its provider private-api-generic, so
+// that Nango's own clients drive it unchanged. It is a plain [http.Handler] and
+// knows nothing of Caddy; keys pass through it inwards and never outwards.
+//
+// Every operation is one row of [operations]: a type that says what goes in, a
+// type that says what comes out, and a function between them. The types' tags
+// are read three times, to decode a request, to check it, and to write the
+// OpenAPI document, so that these cannot drift apart.
+//
+// Why not huma: its validation enters the offending value into every error that
+// it answers, which here can be a key, and the only way round that, and to
+// another shape of errors and other messages, are variables of its package
+// (NewError, validation.Msg…) that every plugin in the same Caddy would share.
+// Its paths are dotted text, from which a client cannot tell the field "a.b"
+// from b in a; it validates a tree of plain strings, so that a key would not be
+// a secret.Value from the first moment; and a merged PATCH cannot report what
+// is wrong in the body and what is wrong in the outcome as one list.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
+)
+
+// Config says what an [API] works on. Fields are required unless said otherwise.
+type Config struct {
+	Catalog Catalog
+	Keys    Keys
+	Static  Static
+	Status  Status
+
+	// Tokens of callers. Nil means nobody, or with Trusted everybody.
+	Tokens *Tokens
+
+	// Trusted says that who reaches the API is the operator: Caddy's admin
+	// endpoint. Tokens are then not asked for, and pages of other sites are
+	// refused.
+	Trusted bool
+
+	// Prefix of the request path to take off: "/apikey_inject/api". Optional.
+	Prefix string
+
+	// Audit is told of every change, done or refused. Optional.
+	Audit func(AuditEntry)
+
+	// Log is told why something went wrong that the client is told little of.
+	// Optional.
+	Log *slog.Logger
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// CheckBaseURL refuses what cannot be a base URL. Default: it must be
+	// a plain one, see [inject.ParseBase].
+	CheckBaseURL func(baseURL string) error
+
+	// CheckConfig refuses a connection_config that would lead a base URL astray.
+	// Default: every entry must be one, see [inject.CheckConfigValue].
+	CheckConfig func(baseURL string, config map[string]string) error
+
+	// Origin names where a base URL points at, as Keys does when it enters
+	// a key. Default: scheme, host and port.
+	Origin func(baseURL string) string
+}
+
+// API is the management API.
+type API struct {
+	cfg Config
+	doc jsontext.Value // the OpenAPI document
+}
+
+// admin is the caller of a trusted API.
+var admin = &Token{Name: "admin"}
+
+// New returns the management API.
+func New(cfg Config) *API {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.CheckBaseURL == nil {
+		cfg.CheckBaseURL = func(s string) error { _, err := inject.ParseBase(s); return err }
+	}
+	if cfg.CheckConfig == nil {
+		cfg.CheckConfig = checkEntries
+	}
+	if cfg.Origin == nil {
+		cfg.Origin = plainOrigin
+	}
+	return &API{cfg: cfg, doc: document()}
+}
+
+func checkEntries(_ string, config map[string]string) error {
+	for name, value := range config {
+		if err := inject.CheckConfigValue(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func plainOrigin(baseURL string) string {
+	b, err := inject.ParseBase(baseURL)
+	if err != nil {
+		return ""
+	}
+	return b.Scheme + "://" + b.Dial
+}
+
+// Serves tells whether the API has something at the request's path, for
+// a handler that has other things beside it.
+func (a *API) Serves(r *http.Request) bool {
+	return len(find(a.segments(r))) > 0
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	guard(w.Header())
+	segments := a.segments(r)
+	here := find(segments)
+	if len(here) == 0 {
+		refuse(http.StatusNotFound, "not_found", "There is nothing at this path").Write(w)
+		return
+	}
+	o := here.method(r.Method)
+	if o == nil {
+		w.Header().Set("Allow", here.allow())
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		refuse(http.StatusMethodNotAllowed, "method_not_allowed", "Allowed here are %s", here.allow()).Write(w)
+		return
+	}
+	a.serve(&call{w: w, r: r, args: o.args(segments)}, o)
+}
+
+// serve runs an operation and writes what becomes of it.
+func (a *API) serve(c *call, o *operation) {
+	out, err := a.run(c, o)
+	if err == nil {
+		a.audit(c, o.action, o.status, nil)
+		writeJSON(c.w, o.status, out)
+		return
+	}
+	e := asError(err)
+	if e.Status >= 500 && !errors.Is(err, context.Canceled) {
+		a.cfg.Log.Error("management API", "operation", o.id, "code", e.Code, "error", err)
+	}
+	a.audit(c, o.action, e.Status, e)
+	e.Write(c.w)
+}
+
+func (a *API) run(c *call, o *operation) (any, error) {
+	c.noteTarget()
+	var refusal *Error
+	if c.token, refusal = a.Authenticate(c.r); refusal != nil {
+		return nil, refusal
+	}
+	if err := c.need(o.scope); err != nil {
+		return nil, err
+	}
+	return o.run(a, c)
+}
+
+// Authenticate returns who calls, or the answer to somebody unknown.
+func (a *API) Authenticate(r *http.Request) (*Token, *Error) {
+	switch {
+	case !a.cfg.Trusted && a.cfg.Tokens == nil:
+		return (&Tokens{}).Authenticate(r)
+	case !a.cfg.Trusted:
+		return a.cfg.Tokens.Authenticate(r)
+	case crossSite(r):
+		return nil, forbidden("Pages of other sites may not use this API")
+	}
+	return admin, nil
+}

@@ -1,0 +1,196 @@
+package api
+
+// This file holds what a connection looks like on its way out: everything but
+// its key.
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
+
+type connectionsAnswer struct {
+	Connections []connectionSummary `json:"connections" required:"true" nullable:"false"`
+}
+
+// connectionSummary is a connection in a list.
+type connectionSummary struct {
+	ID           int64             `json:"id" required:"true" description:"A number made of the two ids below, for clients that want one."`
+	ConnectionID string            `json:"connection_id" required:"true"`
+	Integration  string            `json:"provider_config_key" required:"true"`
+	Provider     string            `json:"provider" required:"true"`
+	Created      string            `json:"created" required:"true" format:"date-time"`
+	Metadata     json.RawMessage   `json:"metadata" required:"true"`
+	Errors       []connectionError `json:"errors" required:"true" nullable:"false"`
+	EndUser      *endUserData      `json:"end_user" required:"true"`
+	Tags         map[string]string `json:"tags" required:"true" nullable:"false"`
+
+	state
+}
+
+// connectionData is a connection alone.
+type connectionData struct {
+	ID            int64             `json:"id" required:"true" description:"A number made of the two ids below, for clients that want one."`
+	ConnectionID  string            `json:"connection_id" required:"true"`
+	Integration   string            `json:"provider_config_key" required:"true"`
+	Provider      string            `json:"provider" required:"true"`
+	CreatedAt     string            `json:"created_at" required:"true" format:"date-time"`
+	UpdatedAt     string            `json:"updated_at" required:"true" format:"date-time"`
+	LastFetchedAt *string           `json:"last_fetched_at" required:"true"`
+	Config        map[string]string `json:"connection_config" required:"true" nullable:"false"`
+	Metadata      json.RawMessage   `json:"metadata" required:"true"`
+	WebhookURL    *string           `json:"webhook_url_override" required:"true"`
+	Errors        []connectionError `json:"errors" required:"true" nullable:"false"`
+	EndUser       *endUserData      `json:"end_user" required:"true"`
+	Tags          map[string]string `json:"tags" required:"true" nullable:"false"`
+	Credentials   credentialsData   `json:"credentials" required:"true"`
+
+	state
+}
+
+// credentialsData stands where Nango shows the key.
+type credentialsData struct {
+	Type        string `json:"type" required:"true" enum:"API_KEY"`
+	Fingerprint string `json:"fingerprint" required:"true" description:"Tells keys apart without showing them: a keyed hash."`
+}
+
+// connectionError is Nango's list of what is wrong with a connection.
+type connectionError struct {
+	Type  string `json:"type" required:"true"`
+	LogID string `json:"log_id" required:"true"`
+}
+
+type endUserData struct {
+	ID           string            `json:"id" required:"true"`
+	DisplayName  *string           `json:"display_name" required:"true"`
+	Email        *string           `json:"email" required:"true"`
+	Tags         map[string]string `json:"tags" required:"true"`
+	Organization *organizationData `json:"organization" required:"true"`
+}
+
+type organizationData struct {
+	ID          string  `json:"id" required:"true"`
+	DisplayName *string `json:"display_name" required:"true"`
+}
+
+// state is how a key is doing.
+type state struct {
+	Status            string  `json:"status" required:"true" enum:"ok,auth_failed,missing,stale,disabled,origin_changed,unknown"`
+	KeyVersion        int     `json:"key_version" required:"true"`
+	KeyAgeSeconds     *int64  `json:"key_age_seconds" required:"true"`
+	LastUsedAt        *string `json:"last_used_at" required:"true"`
+	LastAuthFailureAt *string `json:"last_auth_failure_at" required:"true"`
+}
+
+// stateOf puts together what the catalog and this node know of a connection.
+// i is its integration, nil when there is none any more.
+func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
+	live := a.cfg.Status.Connection(c.Integration, c.ID)
+	s := state{
+		Status:            live.State,
+		KeyVersion:        c.KeyVersion,
+		KeyAgeSeconds:     a.age(c.KeyUpdatedAt),
+		LastUsedAt:        stampOrNull(later(c.LastUsedAt, live.LastUsedAt)),
+		LastAuthFailureAt: stampOrNull(later(c.LastAuthFailureAt, live.LastAuthFailureAt)),
+	}
+	switch {
+	case c.Disabled || i != nil && i.Disabled:
+		s.Status = StateDisabled
+	case i != nil && c.Origin != a.cfg.Origin(i.BaseURL):
+		s.Status = StateOriginChanged
+	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
+		s.Status = StateAuthFailed
+	case s.Status == "":
+		s.Status = StateUnknown
+	}
+	return s
+}
+
+func (a *API) age(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	n := int64(max(0, a.cfg.Now().Sub(t).Seconds()))
+	return &n
+}
+
+func later(x, y time.Time) time.Time {
+	if x.After(y) {
+		return x
+	}
+	return y
+}
+
+func (a *API) summary(i *catalog.Integration, c *catalog.Connection) connectionSummary {
+	s := a.stateOf(i, c)
+	return connectionSummary{
+		ID: numberOf(c), ConnectionID: c.ID, Integration: c.Integration, Provider: providerOf(i), Created: stamp(c.CreatedAt),
+		Metadata: metadataOf(c), Errors: errorsOf(s), EndUser: endUserOf(c.EndUser), Tags: filled(c.Tags), state: s,
+	}
+}
+
+func (a *API) connectionData(i *catalog.Integration, c *catalog.Connection) *connectionData {
+	s := a.stateOf(i, c)
+	return &connectionData{
+		ID: numberOf(c), ConnectionID: c.ID, Integration: c.Integration, Provider: providerOf(i),
+		CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt), LastFetchedAt: s.LastUsedAt,
+		Config: filled(c.Config), Metadata: metadataOf(c), WebhookURL: orNull(c.WebhookURLOverride),
+		Errors: errorsOf(s), EndUser: endUserOf(c.EndUser), Tags: filled(c.Tags),
+		Credentials: credentialsData{Type: "API_KEY", Fingerprint: c.Fingerprint}, state: s,
+	}
+}
+
+func providerOf(i *catalog.Integration) string {
+	if i == nil {
+		return generic
+	}
+	return i.Provider
+}
+
+// numberOf stands for Nango's row number: stable, and exact in JavaScript.
+func numberOf(c *catalog.Connection) int64 {
+	sum := sha256.Sum256([]byte(c.Integration + "/" + c.ID))
+	return int64(binary.BigEndian.Uint64(sum[:]) >> 11)
+}
+
+func metadataOf(c *catalog.Connection) json.RawMessage {
+	if len(c.Metadata) == 0 {
+		return null
+	}
+	return c.Metadata
+}
+
+func errorsOf(s state) []connectionError {
+	if s.Status == StateAuthFailed {
+		return []connectionError{{Type: "auth"}}
+	}
+	return []connectionError{}
+}
+
+func endUserOf(u *catalog.EndUser) *endUserData {
+	if u == nil {
+		return nil
+	}
+	d := &endUserData{ID: u.ID, DisplayName: orNull(u.DisplayName), Email: orNull(u.Email)}
+	if o := u.Organization; o != nil {
+		d.Organization = &organizationData{o.ID, orNull(o.DisplayName)}
+	}
+	return d
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func filled(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}

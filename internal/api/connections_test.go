@@ -1,0 +1,315 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
+
+func TestAConnectionIsEnteredAndRead(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	made := r.do("POST", "/connections", `{"provider_config_key":"acme","connection_id":"cust-1","credentials":{"type":"API_KEY","apiKey":"`+canary+`"},
+		"metadata":{"plan":"<pro>","big":12345678901234567890},"connection_config":{"tenant":"t1"},"tags":{"Team":"A"},"webhook_url_override":"https://w.example/x",
+		"end_user":{"id":"u1","email":"u@e.example","display_name":"U","organization":{"id":"o1","display_name":"O"},"tags":{"plan":"x"}}}`).is(http.StatusCreated, "")
+	r.clock = r.clock.Add(90 * time.Second)
+	read := r.do("GET", "/connections/cust-1?provider_config_key=acme", "").ok()
+	for path, want := range map[string]string{
+		"connection_id": "cust-1", "provider_config_key": "acme", "provider": generic, "created_at": "2026-05-01T12:00:00.000Z",
+		"connection_config": `{"tenant":"t1"}`, "webhook_url_override": "https://w.example/x", "errors": "[]",
+		"end_user":        `{"display_name":"U","email":"u@e.example","id":"u1","organization":{"display_name":"O","id":"o1"},"tags":null}`,
+		"tags":            `{"end_user_display_name":"U","end_user_email":"u@e.example","end_user_id":"u1","organization_display_name":"O","organization_id":"o1","plan":"x","team":"A"}`,
+		"credentials":     fmt.Sprintf(`{"fingerprint":"fp-%d","type":"API_KEY"}`, len(canary)),
+		"status":          "unknown",
+		"key_version":     "1",
+		"last_used_at":    "",
+		"key_age_seconds": "90",
+	} {
+		read.want(want, path)
+	}
+	if !strings.Contains(string(read.body), `"metadata":{"plan":"<pro>","big":12345678901234567890}`) {
+		t.Errorf("metadata is not what was sent: %s", read.body)
+	}
+	if made.at("id") != read.at("id") || made.at("id") == "0" || made.header.Get("ETag") != read.header.Get("ETag") {
+		t.Errorf("made %s, read %s", made.body, read.body)
+	}
+	if r.keys[pair{"acme", "cust-1"}] != canary {
+		t.Error("the key is not in the store")
+	}
+}
+
+func TestAnIDIsMadeUp(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	seen := map[string]bool{}
+	for range 3 {
+		id := r.do("POST", "/connections", `{"provider_config_key":"acme","credentials":{"type":"API_KEY","apiKey":"`+canary+`"}}`).is(http.StatusCreated, "").at("connection_id")
+		if len(id) != 36 || id[14] != '4' || seen[id] {
+			t.Errorf("%q is no new UUID v4", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestAnUpsertKeepsWhatIsLeftOut(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	post := func(more string) *answer {
+		return r.do("POST", "/connections", `{"provider_config_key":"acme","connection_id":"c","credentials":{"type":"API_KEY","apiKey":"`+canary+`2\n"}`+more+`}`).is(http.StatusCreated, "")
+	}
+	post(`,"metadata":{"a":1},"connection_config":{"t":"x"},"tags":{"k":"v"},"end_user":{"id":"u"},"webhook_url_override":"https://w.example"`)
+	post(``).want(`{"a":1}`, "metadata").want(`{"t":"x"}`, "connection_config").want(`{"end_user_id":"u","k":"v"}`, "tags").
+		want("https://w.example", "webhook_url_override").want("u", "end_user", "id").want("2", "key_version")
+	post(`,"metadata":{},"connection_config":{},"tags":{},"webhook_url_override":""`).want(`{}`, "metadata").want(`{}`, "connection_config").
+		want(`{"end_user_id":"u"}`, "tags").want("", "webhook_url_override")
+	post(`,"end_user":{"id":"w"}`).want(`{"end_user_id":"w"}`, "tags")
+	if got := r.keys[pair{"acme", "c"}]; got != canary+"2" {
+		t.Errorf("the key in the store is %q", got)
+	}
+}
+
+func TestAKeyAloneIsRotated(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	tag := r.connection("acme", "c").header.Get("ETag")
+	put := func(body string, opts ...func(*ask)) *answer {
+		return r.do("PUT", "/connections/c/credentials?provider_config_key=acme", body, opts...)
+	}
+	put(`{"type":"API_KEY","apiKey":"`+canary+`-new"}`, with("If-Match", tag)).ok().want("2", "key_version")
+	if got := r.keys[pair{"acme", "c"}]; got != canary+"-new" {
+		t.Errorf("the key is %q", got)
+	}
+	put(`{"apiKey":"`+canary+`-lost"}`, with("If-Match", tag)).is(http.StatusPreconditionFailed, "precondition_failed")
+	r.between = func(call string) {
+		if call == "Enter" {
+			r.between = func(string) {}
+			put(`{"apiKey":"` + canary + `-theirs"}`).ok()
+		}
+	}
+	put(`{"apiKey":"`+canary+`-lost"}`).is(http.StatusConflict, "conflict")
+	if got := r.keys[pair{"acme", "c"}]; got != canary+"-theirs" {
+		t.Errorf("the key is %q", got)
+	}
+	r.do("PUT", "/connections/zzz/credentials?provider_config_key=acme", `{"apiKey":"`+canary+`"}`).is(http.StatusNotFound, "not_found")
+	r.do("PUT", "/connections/c/credentials?provider_config_key=zzz", `{"apiKey":"`+canary+`"}`).is(http.StatusNotFound, "unknown_provider_config")
+}
+
+func TestAnUpsertForAnotherStateIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	body := `{"provider_config_key":"acme","connection_id":"c","credentials":{"type":"API_KEY","apiKey":"` + canary + `"}}`
+	r.do("POST", "/connections", body, with("If-Match", "*")).is(http.StatusPreconditionFailed, "precondition_failed")
+	tag := r.do("POST", "/connections", body).is(http.StatusCreated, "").header.Get("ETag")
+	r.do("POST", "/connections", body, with("If-Match", tag)).is(http.StatusCreated, "")
+	r.do("POST", "/connections", body, with("If-Match", tag)).is(http.StatusPreconditionFailed, "precondition_failed")
+}
+
+func TestAPatchOfAConnection(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	tag := r.connection("acme", "c").header.Get("ETag")
+	patch := func(body string, opts ...func(*ask)) *answer {
+		return r.do("PATCH", "/connections/c?provider_config_key=acme", body, opts...)
+	}
+	patch(`{"tags":{"A":"1"},"end_user":{"id":"u","email":"e"},"connection_config":{"x":"1","y":"2"},"webhook_url_override":"https://w.example"}`, with("If-Match", tag)).ok().
+		want("true", "success").want(`{"a":"1","end_user_email":"e","end_user_id":"u"}`, "tags").want("1", "key_version")
+	patch(`{}`, with("If-Match", tag)).is(http.StatusPreconditionFailed, "precondition_failed")
+	patch(`{"connection_config":{"x":"","z":"3"}}`).ok().want(`{"y":"2","z":"3"}`, "connection_config").want("https://w.example", "webhook_url_override")
+	patch(`{"end_user":{"id":"v"}}`).ok().want(`{"a":"1","end_user_id":"v"}`, "tags")
+	patch(`{"tags":{}}`).ok().want(`{"end_user_id":"v"}`, "tags")
+	patch(`{"tags":{"end_user_id":"mine"}}`).ok().want(`{"end_user_id":"mine"}`, "tags")
+	patch(`{"webhook_url_override":"","disabled":true}`).ok().want("", "webhook_url_override").want("disabled", "status")
+	r.do("POST", "/connections/c/enable?provider_config_key=acme", "").ok().want("true", "success")
+	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("unknown", "status")
+	r.do("POST", "/connections/c/disable?provider_config_key=acme", "").ok()
+	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("disabled", "status")
+	r.between = func(call string) {
+		if call == "UpdateConnection" {
+			r.between = func(string) {}
+			patch(`{"tags":{"theirs":"1"}}`).ok()
+		}
+	}
+	patch(`{"tags":{"ours":"1"}}`).is(http.StatusConflict, "conflict")
+	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want(`{"end_user_id":"v","theirs":"1"}`, "tags")
+}
+
+func TestADeletedConnectionLeavesNoKey(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	tag := r.connection("acme", "c").header.Get("ETag")
+	r.connection("acme", "d")
+	r.do("DELETE", "/connections/c?provider_config_key=acme", "", with("If-Match", `"x"`)).is(http.StatusPreconditionFailed, "precondition_failed")
+	r.do("DELETE", "/connections/c?provider_config_key=acme", "", with("If-Match", tag)).ok().want("true", "success")
+	r.do("DELETE", "/connections/c?provider_config_key=acme", "").is(http.StatusNotFound, "not_found")
+	if _, ok := r.keys[pair{"acme", "c"}]; ok || len(r.keys) != 1 {
+		t.Errorf("the keys left are of %v", r.keys)
+	}
+}
+
+func TestAConnectionOutlivesAnIntegrationOfTheCaddyConfig(t *testing.T) {
+	r := newRig(t)
+	r.connection("fixed", "c")
+	r.static = nil
+	r.do("GET", "/connections/c?provider_config_key=fixed", "").is(http.StatusNotFound, "unknown_provider_config")
+	r.do("GET", "/connections", "").ok().want("c", "connections", 0, "connection_id")
+	r.do("DELETE", "/connections/c?provider_config_key=fixed", "").ok()
+}
+
+func TestIDsReachTheirOwnConnection(t *testing.T) {
+	r := newRig(t)
+	r.integration("my api: v1@x")
+	ids := []string{"Cust-1", "cust-1", "a b", "a_b", "a..b", "ab", "é", "e\u0301", "a+b", "100%", "u@x:1", "metadata", "a?b", "a#b", "a;b", "\"", "a&b=c"}
+	for _, id := range ids {
+		r.connection("my api: v1@x", id)
+	}
+	if len(r.conns) != len(ids) {
+		t.Fatalf("%d connections of %d ids", len(r.conns), len(ids))
+	}
+	for _, id := range ids {
+		target := "/connections/" + url.PathEscape(id) + "?provider_config_key=" + url.QueryEscape("my api: v1@x")
+		if id == "metadata" { // the word of another resource
+			r.do("GET", target, "").is(http.StatusMethodNotAllowed, "method_not_allowed")
+			continue
+		}
+		r.do("GET", target, "").ok().want(id, "connection_id")
+		r.do("DELETE", target, "").ok()
+		if _, ok := r.conns[pair{"my api: v1@x", id}]; ok {
+			t.Errorf("%q is still there", id)
+		}
+	}
+}
+
+func TestIDsThatAreNone(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	for _, id := range []string{"", ".", "..", "a/b", "../x", "%2e%2e", "%252e%252e", "a\x00b", "a\u0085", "a%2fb", strings.Repeat("é", 200)} {
+		body := `{"provider_config_key":"acme","connection_id":` + quoted(id) + `,"credentials":{"type":"API_KEY","apiKey":"` + canary + `"}}`
+		a := r.do("POST", "/connections", body).is(http.StatusBadRequest, "invalid_body")
+		if !a.faults()[`connection_id has an invalid format @ ["connection_id"]`] {
+			t.Errorf("%q: got %v", id, a.faults())
+		}
+		if id != "" {
+			r.do("GET", "/connections/"+url.PathEscape(id)+"?provider_config_key=acme", "").is(http.StatusBadRequest, "invalid_uri_params")
+		}
+	}
+	if len(r.conns) > 0 {
+		t.Error("one was made")
+	}
+}
+
+func TestConnectionsAreFiltered(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	for _, c := range []string{
+		`"connection_id":"a","provider_config_key":"acme","tags":{"team":"x"},"end_user":{"id":"u1","organization":{"id":"o1"}}`,
+		`"connection_id":"b","provider_config_key":"acme","tags":{"team":"y"},"end_user":{"id":"u2"}`,
+		`"connection_id":"c","provider_config_key":"fixed","tags":{"team":"x"}`,
+	} {
+		r.do("POST", "/connections", `{`+c+`,"credentials":{"type":"API_KEY","apiKey":"`+canary+`"}}`).is(http.StatusCreated, "")
+	}
+	for query, want := range map[string]string{
+		"": "a b c", "connectionId=b": "b", "search=u1": "a", "endUserId=u2": "b", "endUserOrganizationId=o1": "a",
+		"integrationId=fixed": "c", "integrationId=fixed,acme": "a b c", "integrationId=zzz": "",
+		"tags[team]=x": "a c", "tags%5BTeam%5D=x&integrationId=acme": "a", "limit=2": "a b", "limit=2&page=1": "c", "limit=2&page=2": "",
+	} {
+		a := r.do("GET", "/connections?"+query, "").ok()
+		got := []string{}
+		for i := range len(a.json["connections"].([]any)) {
+			got = append(got, a.at("connections", i, "connection_id"))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, want %s", query, got, want)
+		}
+	}
+	for _, query := range []string{"foo=1", "limit=0", "limit=10001", "limit=x", "page=-1", "search=a&search=b", "tags=x", "tags[]=x", "search=" + strings.Repeat("x", 256), "search=%zz", "a;b"} {
+		r.do("GET", "/connections?"+query, "").is(http.StatusBadRequest, "invalid_query_params")
+	}
+}
+
+func TestTheStateOfAConnection(t *testing.T) {
+	at := func(s string) time.Time { tm, _ := time.Parse(time.RFC3339, s); return tm }
+	for name, tc := range map[string]struct {
+		live KeyStatus
+		row  func(*catalog.Connection)
+		want string
+	}{
+		"not known":             {KeyStatus{}, nil, StateUnknown},
+		"good":                  {KeyStatus{State: StateOK}, nil, StateOK},
+		"missing":               {KeyStatus{State: StateMissing}, nil, StateMissing},
+		"stale":                 {KeyStatus{State: StateStale}, nil, StateStale},
+		"refused, seen here":    {KeyStatus{State: StateAuthFailed}, nil, StateAuthFailed},
+		"refused, seen there":   {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.AuthFailedVersion = c.KeyVersion }, StateAuthFailed},
+		"refused, then rotated": {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.AuthFailedVersion, c.KeyVersion = 1, 2 }, StateOK},
+		"moved":                 {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.Origin = "https://old:443" }, StateOriginChanged},
+		"disabled":              {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.Disabled = true }, StateDisabled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.integration("acme")
+			r.connection("acme", "c")
+			p := pair{"acme", "c"}
+			r.status[p] = tc.live
+			row := r.conns[p]
+			if tc.row != nil {
+				tc.row(&row)
+			}
+			row.LastUsedAt, row.LastAuthFailureAt = at("2026-05-01T10:00:00Z"), at("2026-05-01T09:00:00Z")
+			r.conns[p] = row
+			a := r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want(tc.want, "status").
+				want("2026-05-01T10:00:00.000Z", "last_used_at").want("2026-05-01T09:00:00.000Z", "last_auth_failure_at")
+			if failed := a.at("errors") != "[]"; failed != (tc.want == StateAuthFailed) {
+				t.Errorf("errors are %s", a.at("errors"))
+			}
+			r.do("GET", "/connections", "").ok().want(tc.want, "connections", 0, "status")
+			r.do("GET", "/status?status="+tc.want+"&integration=acme", "").ok().want(tc.want, "connections", 0, "status").want("c", "connections", 0, "connection_id")
+		})
+	}
+}
+
+func TestADisabledIntegrationDisablesItsConnections(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	r.connection("acme", "c")
+	r.do("POST", "/integrations/acme/disable", "").ok()
+	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("disabled", "status")
+}
+
+func TestStatus(t *testing.T) {
+	r := newRig(t, limited("watch", ScopeStatus), Token{Name: "some", Value: limited("some").Value, Integrations: []string{"acme"}})
+	r.integration("acme")
+	r.connection("acme", "c")
+	r.connection("fixed", "d")
+	next := r.clock.Add(time.Minute)
+	r.status[pair{"fixed", ""}] = KeyStatus{State: StateOK, Version: 7, UpdatedAt: r.clock.Add(-time.Hour), NextRefresh: next}
+	r.status[pair{"acme", "c"}] = KeyStatus{State: StateStale, NextRefresh: next}
+	r.do("GET", "/status", "", as("watch")).ok().
+		want(`{"module":"vault","name":"default","reachable":true,"sealed":false,"token_ttl_seconds":3600}`, "stores", 0).
+		want("", "stores", 1, "token_ttl_seconds").
+		want("unknown", "integrations", 0, "status").want("api", "integrations", 0, "source").
+		want("ok", "integrations", 1, "status").want("7", "integrations", 1, "key_version").want("3600", "integrations", 1, "key_age_seconds").
+		want("2026-05-01T12:01:00.000Z", "integrations", 1, "next_refresh_at").want("config", "integrations", 1, "source").
+		want("stale", "connections", 0, "status").want("2026-05-01T12:01:00.000Z", "connections", 0, "next_refresh_at").want("d", "connections", 1, "connection_id")
+	r.do("GET", "/status?integration=fixed", "").ok().want("fixed", "integrations", 0, "unique_key").want("", "integrations", 1).want("d", "connections", 0, "connection_id").want("", "connections", 1)
+	r.do("GET", "/status?status=stale", "").ok().want("[]", "integrations").want("c", "connections", 0, "connection_id").want("", "connections", 1)
+	r.do("GET", "/status?status=good", "").is(http.StatusBadRequest, "invalid_query_params")
+	r.do("GET", "/status", "", as("some")).ok().want("acme", "integrations", 0, "unique_key").want("", "integrations", 1).want("", "connections", 1)
+	r.do("POST", "/integrations/acme/disable", "").ok()
+	r.do("GET", "/status?integration=acme", "").ok().want("disabled", "integrations", 0, "status").want("disabled", "connections", 0, "status")
+}
+
+func TestNumbersOfConnections(t *testing.T) {
+	var seen []int64
+	for _, id := range []string{"a", "b", "c"} {
+		n := numberOf(&catalog.Connection{Integration: "i", ID: id})
+		if n < 0 || n >= 1<<53 || slices.Contains(seen, n) {
+			t.Errorf("%s: %d", id, n)
+		}
+		seen = append(seen, n)
+	}
+}

@@ -1,0 +1,60 @@
+package api
+
+// This file holds the tags of a connection: those it is given, and those that
+// its end user adds, so that both can be searched for alike.
+
+import (
+	"maps"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
+
+// userTags returns the tags that an end user adds.
+func userTags(u *catalog.EndUser) map[string]string {
+	tags := make(map[string]string)
+	if u == nil {
+		return tags
+	}
+	add := func(name, value string) {
+		if value != "" {
+			tags[name] = value
+		}
+	}
+	add("end_user_id", u.ID)
+	add("end_user_email", u.Email)
+	add("end_user_display_name", u.DisplayName)
+	if u.Organization != nil {
+		add("organization_id", u.Organization.ID)
+		add("organization_display_name", u.Organization.DisplayName)
+	}
+	return tags
+}
+
+// retag sets the end user and tags of a connection. Nil for either keeps what
+// is there. Tags that are given win over those that the end user adds.
+func retag(c *catalog.Connection, user *endUserFields, given map[string]string) {
+	tags := maps.Clone(given)
+	if given == nil {
+		added := userTags(c.EndUser)
+		tags = maps.Clone(c.Tags)
+		maps.DeleteFunc(tags, func(name, value string) bool { return added[name] == value })
+	}
+	if tags == nil {
+		tags = make(map[string]string)
+	}
+	if user != nil {
+		c.EndUser = user.user()
+		fill(tags, user.Tags)
+	}
+	fill(tags, userTags(c.EndUser))
+	c.Tags = tags
+}
+
+// fill adds what is not there yet.
+func fill(dst, src map[string]string) {
+	for name, value := range src {
+		if _, ok := dst[name]; !ok {
+			dst[name] = value
+		}
+	}
+}
