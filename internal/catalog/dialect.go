@@ -18,11 +18,31 @@ type dialect struct {
 	migrations string
 
 	// acquire names the database of cfg, one name per database, and makes it
-	// this process' own. When isOpen says it already is, it only names it.
-	acquire func(cfg Config, isOpen func(id string) bool) (id string, release func() error, err error)
+	// this process' own where it must be. When isOpen says it already is, it
+	// only names it.
+	acquire func(cfg Config, isOpen func(id string) bool) (target, error)
 
 	// connect returns a pool on the acquired database.
-	connect func(id string) (*sql.DB, error)
+	connect func(t target) (*sql.DB, error)
+
+	// hold keeps other processes from migrating until release. Nil where no
+	// other process has the database.
+	hold func(ctx context.Context, pool *sql.DB) (release func() error, err error)
+
+	// finish is called after the migrations. Nil: nothing to do.
+	finish func(ctx context.Context, pool *sql.DB) error
+
+	// forUpdate ends a SELECT that locks what it reads until the transaction
+	// ends. Empty where a transaction that writes is alone anyway.
+	forUpdate string
+
+	// notify is a statement that tells other processes, at commit, that there
+	// are changes. Empty where there are no others.
+	notify string
+
+	// listen rings for every notification until ctx ends. Nil where there are
+	// none.
+	listen func(ctx context.Context, db *DB)
 
 	// purge does the work of [DB.Purge].
 	purge func(ctx context.Context, pool *sql.DB) error
@@ -33,6 +53,8 @@ func dialectOf(driver string) (dialect, error) {
 	switch driver {
 	case "", "sqlite":
 		return sqlite, nil
+	case "postgres":
+		return postgres, nil
 	}
-	return dialect{}, fmt.Errorf("opening the catalog: unknown driver %q: must be sqlite", driver)
+	return dialect{}, fmt.Errorf("opening the catalog: unknown driver %q: must be sqlite or postgres", driver)
 }

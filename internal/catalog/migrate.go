@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -24,7 +25,14 @@ const versionTable = "apikey_inject_schema"
 // migrate brings the schema up to date, each file in its own transaction. A
 // schema newer than this program is an error: an older program would write rows
 // that the newer one's constraints and readers do not expect.
-func migrate(ctx context.Context, d dialect, pool *sql.DB) error {
+func migrate(ctx context.Context, d dialect, pool *sql.DB) (err error) {
+	if d.hold != nil {
+		release, err := d.hold(ctx, pool)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, release()) }()
+	}
 	files, err := fs.Sub(migrations, d.migrations)
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
@@ -46,6 +54,9 @@ func migrate(ctx context.Context, d dialect, pool *sql.DB) error {
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrating the schema: %w", err)
+	}
+	if d.finish != nil {
+		return d.finish(ctx, pool)
 	}
 	return nil
 }

@@ -23,6 +23,11 @@ var (
 	// ErrUnavailable says that the database could not be asked; it says nothing
 	// about any row.
 	ErrUnavailable = errors.New("the catalog is unavailable")
+
+	// ErrChangesLost says that changes were pruned before they were read, or
+	// that the catalog is another one than before: whoever holds anything of it
+	// drops all that and starts from [DB.LastChange].
+	ErrChangesLost = errors.New("changes were pruned before they were read")
 )
 
 // Integration is one upstream API, made through the management API.
@@ -140,4 +145,40 @@ type Change struct {
 
 	Integration string
 	Connection  string // empty: the integration itself
+}
+
+// PendingKey is a key write or deletion that spans a store and the catalog:
+// see [DB.BeginKeyWrite].
+type PendingKey struct {
+	Integration string
+	ID          string
+
+	// Version is that of the key's document in its store before: what the write
+	// gives as check-and-set, 0 for none.
+	Version int
+
+	// Row is the connection to write once the key is in the store, with the new
+	// key's fingerprint. Its Revision is the one that was read, 0 for a
+	// connection to be made. Nil for a deletion.
+	Row *Connection
+
+	// OfCatalog says that the integration is one of the catalog, which must
+	// still be there when the write begins.
+	OfCatalog bool
+
+	// Deletion says that the connection is gone and its key is to follow.
+	Deletion bool
+
+	// BeganAt is set by the catalog.
+	BeganAt time.Time
+
+	token string // tells this write from others of the same connection
+}
+
+// Sighting is what traffic tells of a connection's key.
+type Sighting struct {
+	Integration string
+	ID          string
+	Version     int // of the key that was used
+	At          time.Time
 }

@@ -41,28 +41,28 @@ const connections = 4
 
 // acquireFile makes the directory and the file with their modes, and takes the
 // lock beside the file.
-func acquireFile(cfg Config, isOpen func(string) bool) (string, func() error, error) {
+func acquireFile(cfg Config, isOpen func(string) bool) (target, error) {
 	if cfg.Path == "" {
-		return "", nil, errors.New("sqlite needs a path")
+		return target{}, errors.New("sqlite needs a path")
 	}
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
-		return "", nil, fmt.Errorf("making the database's directory: %w", err)
+		return target{}, fmt.Errorf("making the database's directory: %w", err)
 	}
-	id, err := resolve(cfg.Path)
+	path, err := resolve(cfg.Path)
 	if err != nil {
-		return "", nil, fmt.Errorf("resolving the database's path: %w", err)
+		return target{}, fmt.Errorf("resolving the database's path: %w", err)
 	}
-	if isOpen(id) {
-		return id, nil, nil
+	if isOpen(path) {
+		return target{id: path}, nil
 	}
-	release, err := lock(id)
+	release, err := lock(path)
 	if err != nil {
-		return "", nil, err
+		return target{}, err
 	}
-	if err := restrict(id); err != nil {
-		return "", nil, errors.Join(err, release())
+	if err := restrict(path); err != nil {
+		return target{}, errors.Join(err, release())
 	}
-	return id, release, nil
+	return target{id: path, name: path, release: release}, nil
 }
 
 // resolve returns the one absolute name of a file that may not be there yet.
@@ -96,8 +96,8 @@ func restrict(path string) error {
 	return nil
 }
 
-func connectFile(path string) (*sql.DB, error) {
-	pool, err := sql.Open("sqlite", dsn(path))
+func connectFile(t target) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", dsn(t.id))
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
