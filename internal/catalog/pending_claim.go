@@ -60,5 +60,5 @@ func (db *DB) BeginKeyDelete(ctx context.Context, integration, id string) (befor
 			VALUES ($1, $2, $3, true, 0, '', $4)`, integration, id, rand.Text(), toMillis(t.now))
 		return err
 	})
-	return before && err == nil, err
+	return before, err
 }
