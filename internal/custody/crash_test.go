@@ -17,7 +17,7 @@ const immortal = 1000
 // mortal returns a Custody that is killed after so many steps.
 func (s *site) mortal(steps int) (*custody.Custody, *mortalStore) {
 	l := &life{steps}
-	keys := &mortalStore{keyStore: s.store, life: l}
+	keys := &mortalStore{keyStore: s.keys, life: l}
 	return s.custodyOf(mortalCatalog{s.db, l}, keys), keys
 }
 

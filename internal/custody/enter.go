@@ -50,7 +50,7 @@ func (c *Custody) Enter(ctx context.Context, conn *catalog.Connection, key secre
 			return nil
 		}
 		if try == tries || !again {
-			if errors.Is(err, store.ErrConflict) {
+			if errors.Is(err, store.ErrConflict) || errors.Is(err, catalog.ErrExists) {
 				err = fmt.Errorf("%w: %w", catalog.ErrConflict, err)
 			}
 			return fmt.Errorf("%s: %w", doing, err)

@@ -18,7 +18,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
 )
 
-// keyStore is what custody is given, and the test reads from.
+// keyStore is a store as custody needs it.
 type keyStore interface {
 	store.Store
 	store.Versioner
@@ -28,7 +28,8 @@ type keyStore interface {
 type site struct {
 	t     *testing.T
 	db    *catalog.DB
-	store keyStore
+	keys  keyStore          // what custody is given; of Vault, with the role of docs/keys.md
+	store keyStore          // the same, for the test itself: it may read keys
 	vault *vaulttest.Server // nil: the store is the sealed one
 
 	mu        sync.Mutex
@@ -38,7 +39,7 @@ type site struct {
 }
 
 // both runs f with sqlite and the sealed local store, and with postgres and a
-// real Vault.
+// real Vault, there with no more than the policy of docs/keys.md allows.
 func both(t *testing.T, f func(t *testing.T, s *site)) {
 	t.Helper()
 	t.Run("sqlite, sealed", func(t *testing.T) { f(t, sealed(t)) })
@@ -75,7 +76,7 @@ func sealed(t *testing.T) *site {
 		Now:    s.clock,
 	})
 	t.Cleanup(func() { _ = local.Close(context.Background()) })
-	s.store = local
+	s.keys, s.store = local, local
 	mustIntegrate(t, s.db, "acme")
 	return s
 }
@@ -86,6 +87,8 @@ func vaulted(t *testing.T) *site {
 	s.db = s.open(catalog.Config{Driver: "postgres", URL: secret.New(pgtest.Database(t))})
 	s.vault = vaulttest.Start(t)
 	s.store = client(t, s.vault.Addr, s.vault.Token)
+	s.vault.Policy("caddy-api", policy(t))
+	s.keys = client(t, s.vault.Addr, s.vault.NewToken(time.Hour, "caddy-api"))
 	mustIntegrate(t, s.db, "acme")
 	return s
 }
@@ -101,7 +104,7 @@ func client(t *testing.T, addr, token string) *vault.Client {
 }
 
 // custody returns one over the site's own catalog and store.
-func (s *site) custody() *custody.Custody { return s.custodyOf(s.db, s.store) }
+func (s *site) custody() *custody.Custody { return s.custodyOf(s.db, s.keys) }
 
 func (s *site) custodyOf(db custody.Catalog, keys store.Store) *custody.Custody {
 	return custody.New(custody.Config{
