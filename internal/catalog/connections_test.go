@@ -84,7 +84,7 @@ func TestAConnectionIsUpdatedFromWhatWasRead(t *testing.T) {
 				t.Errorf("env=%s finds %v", what, got)
 			}
 		}
-		same(t, "the former end user's", ids(t, db, ConnectionFilter{EndUserID: "u-1"}), []string(nil))
+		same(t, "the former end user's", ids(t, db, ConnectionFilter{EndUserID: "u-1"}), []string{})
 
 		want(t, "from an older row", db.UpdateConnection(t.Context(), &stale), ErrConflict)
 		want(t, "from no row", db.UpdateConnection(t.Context(), aConnection("acme", "cust-1")), ErrConflict)
@@ -107,7 +107,7 @@ func TestDeletingAConnectionReturnsItAndLeavesItsKeyToBeDestroyed(t *testing.T) 
 		same(t, "changes", since(t, db, before), []Change{{Seq: before + 1, Integration: "acme", Connection: "cust-1"}})
 		_, err = db.DeleteConnection(t.Context(), "acme", "cust-1")
 		want(t, "again", err, ErrNotFound)
-		same(t, "by tag", ids(t, db, ConnectionFilter{Tags: c.Tags}), []string(nil))
+		same(t, "by tag", ids(t, db, ConnectionFilter{Tags: c.Tags}), []string{})
 
 		want(t, "a new one before its key is gone", db.CreateConnection(t.Context(), aConnection("acme", "cust-1")), ErrConflict)
 		p := &PendingKey{Integration: "acme", ID: "cust-1", Row: aConnection("acme", "cust-1")}
