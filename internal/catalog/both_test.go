@@ -77,7 +77,7 @@ func (s *site) open() *DB {
 func (s *site) clock() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now
+	return s.now.Add(456 * time.Microsecond) // rows keep milliseconds
 }
 
 func (s *site) pass(d time.Duration) {
