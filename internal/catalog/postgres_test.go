@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -212,6 +213,36 @@ func TestAWriterWaitsForItsTurnNoLongerThanItsContext(t *testing.T) {
 		})
 		must(t, err)
 		same(t, "changes", since(t, one, 0), []Change{{Seq: 1, Integration: "acme"}})
+	})
+}
+
+func TestAWriteThatIsCutOffTellsThatItsContextEnded(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := s.open()
+		ctx, cancel := context.WithCancel(t.Context())
+		err := db.write(ctx, "counting to the end of time", func(x *tx) error {
+			time.AfterFunc(10*time.Millisecond, cancel)
+			var n int64
+			return x.QueryRowContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i % 2 + 1 FROM n) SELECT count(*) FROM n").Scan(&n)
+		})
+		want(t, "the query", err, ErrUnavailable)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		err = db.write(ctx, "coming too late", func(x *tx) error {
+			cancel()
+			for { // until the transaction is rolled back for it
+				if _, err := x.ExecContext(t.Context(), "SELECT 1"); errors.Is(err, sql.ErrTxDone) {
+					return nil
+				}
+			}
+		})
+		want(t, "the commit", err, ErrUnavailable)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		mustIntegrate(t, db, "acme") // and nobody else is in the way
 	})
 }
 
