@@ -1,4 +1,8 @@
-// This file holds what happens with many rows.
+// This file holds what happens with many rows. The race detector checks every
+// pointer of the embedded database, which makes a minute of two seconds and
+// times meaningless; so make test runs this without it.
+
+//go:build !race
 
 package catalog
 
@@ -10,29 +14,16 @@ import (
 	"time"
 )
 
-// bulk runs a statement that selects from n, whose column i counts to count.
-func bulk(t *testing.T, db *DB, count int, query string, args ...any) {
-	t.Helper()
-	query = strings.Replace(query, "SELECT", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT", 1)
-	mustExec(t, db, query, append([]any{count}, args...)...)
-}
-
-func mustExec(t *testing.T, db *DB, query string, args ...any) {
-	t.Helper()
-	if _, err := db.SQL().ExecContext(t.Context(), query, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 const manyConnections, manyIntegrations = 100_000, 10_000
 
 // crowd makes the rows: ten connections for each integration, half of them in
-// the environment prod, a hundred for each team, each with a serial number.
+// the environment prod, a hundred for each team, some with a serial
+// number.
 func crowd(t *testing.T, db *DB) {
 	t.Helper()
 	bulk(t, db, manyIntegrations, `
 		INSERT INTO integrations (`+integrationColumns+`)
-		SELECT 'api-' || i, 'private-api-generic', 'API', false, 'https://api.example', 'header', 'X-Api-Key', '', '', '', '', 0, false, i, i, 1 FROM n`)
+		SELECT 'api-' || i, 'private-api-generic', 'API', false, 'https://api.example', 'header', 'X-Api-Key', '', '', '', '', 0, false, 1, i, 1 FROM n`)
 	bulk(t, db, manyConnections, fmt.Sprintf(`
 		INSERT INTO connections (integration, id, config, metadata, tags, end_user, end_user_id, organization_id, search,
 			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, created_at, updated_at, revision)
@@ -43,17 +34,19 @@ func crowd(t *testing.T, db *DB) {
 		"team":   "'team-' || (CAST(substr(id, 6) AS BIGINT) % 1000)",
 		"serial": "id",
 	} {
+		where := ""
+		if name == "serial" {
+			where = " WHERE id LIKE '%7'"
+		}
 		mustExec(t, db, `INSERT INTO connection_tags (integration, connection_id, name, value, created_at)
-			SELECT integration, id, $1, `+value+`, created_at FROM connections`, name)
+			SELECT integration, id, $1, `+value+`, created_at FROM connections`+where, name)
 	}
 }
 
 func TestListingManyConnectionsReadsAnIndex(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
-		start := time.Now()
 		crowd(t, db)
-		t.Log("rows made in", time.Since(start))
 		if s.driver == "postgres" {
 			mustExec(t, db, "ANALYZE") // as the server does by itself, a little later
 		}
@@ -132,8 +125,8 @@ func scans(line string) bool {
 // slowed by something else.
 func fastest(t *testing.T, db *DB, f ConnectionFilter, want int) time.Duration {
 	t.Helper()
-	var took []time.Duration
-	for range 5 {
+	took := make([]time.Duration, 0, 5)
+	for range cap(took) {
 		start := time.Now()
 		all, err := db.Connections(t.Context(), f)
 		took = append(took, time.Since(start))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func (s *site) open() *DB {
 func (s *site) clock() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now
+	return s.now.Add(456 * time.Microsecond) // rows keep milliseconds
 }
 
 func (s *site) pass(d time.Duration) {
@@ -164,4 +165,18 @@ func ended(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// bulk runs a statement that selects from n, whose column i counts to count.
+func bulk(t *testing.T, db *DB, count int, query string, args ...any) {
+	t.Helper()
+	query = strings.Replace(query, "SELECT", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT", 1)
+	mustExec(t, db, query, append([]any{count}, args...)...)
+}
+
+func mustExec(t *testing.T, db *DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.SQL().ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatal(err)
+	}
 }

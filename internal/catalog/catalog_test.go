@@ -21,6 +21,10 @@ import (
 const holdEnv = "CATALOG_TEST_HOLD"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(writeEnv) != "" {
+		fmt.Fprintln(os.Stderr, writeForEver(os.Getenv(writeEnv)))
+		os.Exit(1)
+	}
 	path := os.Getenv(holdEnv)
 	if path == "" {
 		os.Exit(m.Run())

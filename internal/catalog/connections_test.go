@@ -84,7 +84,7 @@ func TestAConnectionIsUpdatedFromWhatWasRead(t *testing.T) {
 				t.Errorf("env=%s finds %v", what, got)
 			}
 		}
-		same(t, "the former end user's", ids(t, db, ConnectionFilter{EndUserID: "u-1"}), []string(nil))
+		same(t, "the former end user's", ids(t, db, ConnectionFilter{EndUserID: "u-1"}), []string{})
 
 		want(t, "from an older row", db.UpdateConnection(t.Context(), &stale), ErrConflict)
 		want(t, "from no row", db.UpdateConnection(t.Context(), aConnection("acme", "cust-1")), ErrConflict)
@@ -93,6 +93,39 @@ func TestAConnectionIsUpdatedFromWhatWasRead(t *testing.T) {
 			t.Errorf("a refused update set revision %d", stale.Revision)
 		}
 		same(t, "changes", since(t, db, 1), []Change{{Seq: 2, Integration: "acme", Connection: "cust-1"}})
+	})
+}
+
+func TestAnOriginIsConfirmedForAllConnectionsOfAnIntegration(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := s.open()
+		for _, id := range []string{"one", "two"} {
+			mustCreate(t, db, aConnection("acme", id))
+		}
+		there := aConnection("acme", "three")
+		there.Origin = "https://new.example"
+		mustCreate(t, db, there)
+		other := mustCreate(t, db, aConnection("other", "one"))
+		p := &PendingKey{Integration: "acme", ID: "four", Row: aConnection("acme", "four")}
+		must(t, db.BeginKeyWrite(t.Context(), p))
+		_, err := db.ConfirmOrigin(t.Context(), "acme", "https://new.example")
+		want(t, "while a key is written", err, ErrConflict)
+		must(t, db.AbandonKeyWrite(t.Context(), p))
+
+		before := last(t, db)
+		s.pass(time.Minute)
+		n, err := db.ConfirmOrigin(t.Context(), "acme", "https://new.example")
+		if n != 2 || err != nil {
+			t.Errorf("%d were moved, %v", n, err)
+		}
+		same(t, "changes", withoutSeq(since(t, db, before)), map[Change]int{
+			{Integration: "acme", Connection: "one"}: 1, {Integration: "acme", Connection: "two"}: 1,
+		})
+		if c := mustRead(t, db, "acme", "two"); c.Origin != "https://new.example" || c.Revision != 2 || !c.UpdatedAt.Equal(s.now) {
+			t.Errorf("a moved one is %+v", c)
+		}
+		same(t, "one that was there", mustRead(t, db, "acme", "three"), there)
+		same(t, "another integration's", mustRead(t, db, "other", "one"), other)
 	})
 }
 
@@ -107,7 +140,7 @@ func TestDeletingAConnectionReturnsItAndLeavesItsKeyToBeDestroyed(t *testing.T) 
 		same(t, "changes", since(t, db, before), []Change{{Seq: before + 1, Integration: "acme", Connection: "cust-1"}})
 		_, err = db.DeleteConnection(t.Context(), "acme", "cust-1")
 		want(t, "again", err, ErrNotFound)
-		same(t, "by tag", ids(t, db, ConnectionFilter{Tags: c.Tags}), []string(nil))
+		same(t, "by tag", ids(t, db, ConnectionFilter{Tags: c.Tags}), []string{})
 
 		want(t, "a new one before its key is gone", db.CreateConnection(t.Context(), aConnection("acme", "cust-1")), ErrConflict)
 		p := &PendingKey{Integration: "acme", ID: "cust-1", Row: aConnection("acme", "cust-1")}
@@ -142,6 +175,7 @@ func TestNothingIsWrittenAfterAnEndedContextOrToAClosedDatabase(t *testing.T) {
 			"CreateConnection":  func() error { return db.CreateConnection(ctx, aConnection("acme", "b")) },
 			"UpdateConnection":  func() error { return db.UpdateConnection(ctx, c) },
 			"DeleteConnection":  func() error { _, err := db.DeleteConnection(ctx, "acme", "cust-1"); return err },
+			"ConfirmOrigin":     func() error { _, err := db.ConfirmOrigin(ctx, "acme", "x"); return err },
 			"BeginKeyWrite":     func() error { return db.BeginKeyWrite(ctx, p) },
 			"FinishKeyWrite":    func() error { return db.FinishKeyWrite(ctx, p, 1) },
 			"AbandonKeyWrite":   func() error { return db.AbandonKeyWrite(ctx, p) },

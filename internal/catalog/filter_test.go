@@ -10,9 +10,9 @@ func ids(t *testing.T, db *DB, f ConnectionFilter) []string {
 	t.Helper()
 	all, err := db.Connections(t.Context(), f)
 	must(t, err)
-	var ids []string
-	for _, c := range all {
-		ids = append(ids, c.ID)
+	ids := make([]string, len(all))
+	for i, c := range all {
+		ids[i] = c.ID
 	}
 	return ids
 }

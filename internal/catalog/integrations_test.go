@@ -33,9 +33,9 @@ func TestIntegrationsComeInTheOrderOfTheirBytes(t *testing.T) {
 		}
 		all, err := db.Integrations(t.Context())
 		must(t, err)
-		var keys []string
-		for _, i := range all {
-			keys = append(keys, i.UniqueKey)
+		keys := make([]string, len(all))
+		for n, i := range all {
+			keys[n] = i.UniqueKey
 		}
 		same(t, "keys", keys, []string{"B", "_", "a", "a b", "a-b", "b", "é"})
 	})

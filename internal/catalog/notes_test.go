@@ -10,7 +10,7 @@ func TestUsesAreNotedWithoutAChange(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
 		const n = 2*batch + 1 // more than one statement
-		var uses []Sighting
+		uses := make([]Sighting, 0, n+3)
 		for i := range n {
 			id := fmt.Sprintf("c%04d", i)
 			mustCreate(t, db, aConnection("acme", id))

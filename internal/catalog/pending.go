@@ -24,7 +24,8 @@ import (
 // The sweep needs no permission to read keys. There is at most one entry for
 // each connection, and only who holds it writes to the store; so a version
 // above p.Version there is this write's, and any other says that it did not
-// happen. olderThan must be longer than a writer waits for its store.
+// happen. olderThan must be longer than a writer waits for its store, and than the
+// nodes' clocks differ.
 //
 // A second write of the same connection is an [ErrConflict], and so is one
 // whose Row has another revision than the catalog. Where the row should be new

@@ -169,6 +169,8 @@ func TestAKeyWriteKeepsOthersOut(t *testing.T) {
 		_, err = db.DeleteConnection(t.Context(), "acme", "new")
 		want(t, "deleting what is not there yet", err, ErrNotFound)
 		must(t, db.FinishKeyDelete(t.Context(), "acme", "new")) // ends no write
+		_, err = begin("new", 0, aConnection("acme", "new"))
+		want(t, "a first key after the end of no deletion", err, ErrConflict)
 		must(t, db.FinishKeyWrite(t.Context(), first, 1))
 
 		second, err := begin("cust-1", 1, c)

@@ -26,8 +26,7 @@ func (s scrubbing) Connect(ctx context.Context) (driver.Conn, error) {
 // scrub keeps of a connection error its text, and for callers that branch on
 // it the end of a context. pgx's text names user, host and database.
 func scrub(err error) error {
-	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) { // quotes the URL
+	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok { // quotes the URL
 		return errors.New("connecting: the database's URL is malformed")
 	}
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/pgtest"
@@ -114,9 +116,9 @@ func TestOneProcessSharesAServerAndAnotherUsesItToo(t *testing.T) {
 
 func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
 	s := newSite(t, "postgres")
-	// Open goes one by one within a process; as in several it is without.
+	// Open goes one by one within a process; this is as in several.
 	var wg sync.WaitGroup
-	for range 5 {
+	for range 3 {
 		target, err := acquireServer(s.config(), nil)
 		must(t, err)
 		wg.Go(func() {
@@ -135,6 +137,27 @@ func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
 	if n != 3 { // the beginning, and each file
 		t.Errorf("the history has %d rows", n)
 	}
+}
+
+func TestNobodyMigratesWhileAnotherNodeDoes(t *testing.T) {
+	s := newSite(t, "postgres")
+	other, err := pgx.Connect(t.Context(), s.url)
+	must(t, err)
+	defer func() { _ = other.Close(context.Background()) }()
+	_, err = other.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(migrationLockID))
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := Open(ctx, s.config()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that it waited", err)
+	}
+	var n int
+	must(t, other.QueryRow(t.Context(), "SELECT count(*) FROM pg_namespace WHERE nspname = $1", schema).Scan(&n))
+	if n != 0 {
+		t.Error("it began all the same")
+	}
+	must(t, other.Close(t.Context()))
+	s.open()
 }
 
 func TestTablesStandInASchemaOfTheirOwn(t *testing.T) {
@@ -169,47 +192,6 @@ func TestARoleThatMayNotMakeSchemasUsesOneThatIsMade(t *testing.T) {
 	if _, err := openURL(t, u.String()); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestAWriterWaitsForItsTurnNoLongerThanItsContext(t *testing.T) {
-	both(t, func(t *testing.T, s *site) {
-		one, other := s.open(), s.open()
-		ctx, cancel := context.WithCancel(t.Context())
-		err := one.write(t.Context(), "dawdling", func(x *tx) error {
-			waiting := make(chan error)
-			go func() { waiting <- other.CreateIntegration(ctx, anIntegration("b")) }()
-			cancel()
-			err := <-waiting
-			want(t, "the one that waits", err, ErrUnavailable)
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-			x.changed("acme", "")
-			return nil
-		})
-		must(t, err)
-		same(t, "changes", since(t, one, 0), []Change{{Seq: 1, Integration: "acme"}})
-	})
-}
-
-func TestAFrozenWriterLosesItsTurn(t *testing.T) {
-	s := newSite(t, "postgres")
-	frozen, other := s.open(), s.open()
-	var timeout string
-	must(t, frozen.SQL().QueryRowContext(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&timeout))
-	if timeout != "15s" {
-		t.Errorf("the server waits %s for a node that stopped in a transaction", timeout)
-	}
-	err := frozen.write(t.Context(), "freezing", func(x *tx) error {
-		// What the server does when the time is over.
-		pgtest.Exec(t, s.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'`)
-		mustIntegrate(t, other, "acme")
-		x.changed("frozen", "")
-		return nil
-	})
-	want(t, "the frozen one", err, ErrUnavailable)
-	same(t, "changes", since(t, other, 0), []Change{{Seq: 1, Integration: "acme"}})
-	mustIntegrate(t, frozen, "again")
 }
 
 // holdsConfig tells whether an error hands out what it was configured with.

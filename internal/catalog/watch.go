@@ -24,7 +24,8 @@ const (
 // when a connection was lost unnoticed, within five seconds. Changes come in
 // order and once. A database that is away is waited for.
 //
-// It returns when ctx ends, with f's error, or with an [ErrChangesLost].
+// It returns when ctx ends, with f's error, or with an [ErrChangesLost]. End it
+// before the handle is closed.
 func (db *DB) Watch(ctx context.Context, after int64, f func([]Change) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var listener sync.WaitGroup

@@ -84,7 +84,7 @@ func classed(ctx context.Context, doing string, err error) error {
 	if slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) }) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if end := ctx.Err(); end != nil && !errors.Is(err, end) { // sqlite says "interrupted"
+	if end := ctx.Err(); end != nil && !errors.Is(err, end) { // a commit then says only that it is too late
 		err = fmt.Errorf("%w: %w", end, err)
 	}
 	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
