@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/custody"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
@@ -57,6 +58,9 @@ type App struct {
 
 	mu     sync.Mutex     // guards what follows: handlers ask while provisioning
 	opened *pooledCatalog // the catalog, when something needs it
+	writes bool           // something writes to it
+	keeper *custody.Custody
+	keptIn *openCatalog // of keeper
 	views  map[string]*heldView
 	fixed  map[string]watchedKey // keys of routes, by label, for the gauges
 	refs   []*keyUse             // keys of routes
@@ -167,6 +171,9 @@ func (a *App) Start() error {
 	}
 	if err := a.startCatalog(); err != nil {
 		return err
+	}
+	if a.writes {
+		go a.sweep()
 	}
 	return a.awaitEager(a.ctx)
 }

@@ -114,6 +114,14 @@ func checkStoreName(name string, names []string) error {
 // view returns this configuration's view of a store's ring. The app alone
 // acquires rings, and releases in Cleanup what it acquired.
 func (a *App) view(name string) (*keyring.View, error) {
+	v, err := a.heldView(name)
+	if err != nil {
+		return nil, err
+	}
+	return v.View, nil
+}
+
+func (a *App) heldView(name string) (*heldView, error) {
 	if name == "" {
 		name = a.DefaultStore
 	}
@@ -123,7 +131,7 @@ func (a *App) view(name string) (*keyring.View, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if v, ok := a.views[name]; ok {
-		return v.View, nil
+		return v, nil
 	}
 	mod := a.modules[name]
 	ring, err := acquireRing(mod)
@@ -134,7 +142,7 @@ func (a *App) view(name string) (*keyring.View, error) {
 	opts.Observe = a.observer(name)
 	v := &heldView{View: ring.View(opts), ring: ring}
 	a.views[name] = v
-	return v.View, nil
+	return v, nil
 }
 
 func (a *App) startStores() error {

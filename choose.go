@@ -37,7 +37,7 @@ const nobody = "unknown"
 
 // provisionChoice prepares a route whose integration is chosen per request.
 func (h *Handler) provisionChoice(ctx caddy.Context) (err error) {
-	if h.names, err = newIDSource(h.Name, h.Allow != nil); err != nil {
+	if h.names, err = newIDSource(h.Name, h.Allow != nil || h.gateway); err != nil {
 		return &fieldError{"integration", err}
 	}
 	if own := h.ownFields(); len(own) > 0 {
@@ -50,7 +50,9 @@ func (h *Handler) provisionChoice(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.app.useCatalog()
-	h.warnChoice(ctx)
+	if !h.gateway {
+		h.warnChoice(ctx)
+	}
 	if err := h.loadTransports(ctx); err != nil {
 		return err
 	}

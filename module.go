@@ -64,6 +64,7 @@ type Handler struct {
 	connection idSource
 	target     *target  // nil where the integration is chosen per request
 	names      idSource // of it
+	gateway    bool     // it comes from the gateway's caller, who has a token
 	chosen     *targets // so far
 
 	proxy     caddyhttp.MiddlewareHandler // a *reverseproxy.Handler

@@ -129,6 +129,9 @@ const forwardedPrefix = "X-Forwarded-"
 // their length: by that alone most headers are none of them.
 func (t *target) leftOut() [][]string {
 	names := slices.Concat(neverSent, t.readHeaders)
+	if t.ofGateway {
+		names = append(names, gatewayOwn...)
+	}
 	if !t.integration.ForwardCredentials {
 		names = append(names, "Authorization", "Proxy-Authorization", "Cookie")
 	}
@@ -158,6 +161,9 @@ func (t *target) leavesOut(name string) bool {
 				return true
 			}
 		}
+	}
+	if t.ofGateway && len(name) >= len(nangoPrefix) && inject.SameHeader(name[:len(nangoPrefix)], nangoPrefix) {
+		return true
 	}
 	return !t.integration.ForwardedHeaders && len(name) >= len(forwardedPrefix) &&
 		inject.SameHeader(name[:len(forwardedPrefix)], forwardedPrefix)

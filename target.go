@@ -22,6 +22,7 @@ type target struct {
 	plan        *plan
 	key         string // unique key; empty for an integration that has no name
 	ofAPI       bool   // made through the API
+	ofGateway   bool   // as the gateway's callers use it
 	label       string
 	labelValue  any // label, boxed once
 
@@ -123,6 +124,7 @@ func (t *target) merge(h *Handler) (err error) {
 			t.audit = *on
 		}
 	}
+	t.ofGateway = h.gateway
 	t.readHeaders = headersRead(t.caller + h.Connection + h.Name)
 	t.leaves = t.leftOut()
 	t.counters = countersOf(t.label)

@@ -99,6 +99,17 @@ func (e *Entry) Holds(field string) bool {
 	return f != nil && f.key != nil && (f.bad == nil || now-f.bad.since < int64(e.view.opts.MaxStale))
 }
 
+// Peek returns what is held of a key, without asking for it.
+func (v *View) Peek(a store.Address) Status {
+	s := v.ring.table.get(a)
+	if s == nil {
+		return Status{Address: a, State: "missing"}
+	}
+	e := &Entry{view: v}
+	e.slot.Store(s)
+	return e.status(s)
+}
+
 // Health returns the state of the store.
 func (v *View) Health() Health {
 	r := v.ring
