@@ -10,10 +10,12 @@ import (
 	"syscall"
 )
 
-// account returns who we are, or when that is root another user.
+// account returns who we are, or when that is root another user. The server is
+// in a group of its own: an interrupt of the tests must not reach who tidies up.
 func account() (*syscall.SysProcAttr, error) {
+	attr := &syscall.SysProcAttr{Setpgid: true}
 	if os.Getuid() != 0 {
-		return nil, nil
+		return attr, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -28,7 +30,8 @@ func account() (*syscall.SysProcAttr, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		return attr, nil
 	}
 	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
@@ -44,7 +47,7 @@ func place() string {
 
 // give makes files who's.
 func give(who *syscall.SysProcAttr, names ...string) error {
-	if who == nil {
+	if who.Credential == nil {
 		return nil
 	}
 	for _, name := range names {
