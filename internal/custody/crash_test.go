@@ -108,10 +108,14 @@ func (s *site) killedIn(t *testing.T, a act, id string, steps, sweepSteps int) b
 	}
 
 	s.wantPending(0)
-	switch expect := map[bool]string{true: a.after, false: a.before}[keys.put || removed]; {
-	case expect == "":
+	expect := a.before
+	if keys.put || removed {
+		expect = a.after
+	}
+	switch expect {
+	case "":
 		s.wantNothing(id)
-	case expect == a.before:
+	case a.before:
 		if now := s.wantKey(id, expect); now.version != was.version || now.row.Revision != was.row.Revision || now.row.Fingerprint != was.row.Fingerprint {
 			t.Errorf("%s: it was %+v, now it is %+v", id, was.row, now.row)
 		}

@@ -121,9 +121,9 @@ func TestOneAtATimeDestroysAKey(t *testing.T) {
 
 func TestADeletedIntegrationsKeysAreRemoved(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
-		var ids []string
-		for i := range 5 {
-			ids = append(ids, fmt.Sprintf("cust-%d", i))
+		ids := make([]string, 5)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("cust-%d", i)
 			mustEnter(t, s.custody(), ids[i], "k")
 		}
 		gone, err := s.db.DeleteIntegration(t.Context(), "acme", 0, true)
