@@ -1,0 +1,147 @@
+// Package gateway tests integrations and connections that are made through the
+// API, and the gateway that calls them: a real Caddy, a real Vault or the local
+// store, an upstream on a raw socket.
+package gateway
+
+// This file holds what the cases share.
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
+)
+
+// ops may do everything.
+const ops = "ops-token-7c1e"
+
+// rig is a Caddy with the API, between a store of keys and an upstream.
+type rig struct {
+	t     *testing.T
+	vault *vaulttest.Server // nil with the local store
+	up    *harness.Upstream
+	caddy *harness.Caddy
+	port  int
+	http  *http.Client
+}
+
+// settings are what a rig may vary.
+type settings struct {
+	local   bool   // keys in the local store, not in Vault
+	global  string // lines of the global option
+	api     string // lines of apikey_inject_api
+	site    string // further lines of the site
+	egress  string // what egress allows. Default: 127.0.0.1
+	env     []string
+	options []harness.Option
+}
+
+// newRig starts a Caddy whose egress leads to the upstream.
+func newRig(t *testing.T, s settings) *rig {
+	t.Helper()
+	r := &rig{t: t, up: harness.NewUpstream(t, nil), port: harness.Port(t), http: harness.HTTP1Client(t, nil)}
+	env := append([]string{"OPS=" + ops}, s.env...)
+	store := "store local"
+	if !s.local {
+		r.vault = vaulttest.Start(t)
+		env = append(env, "VT="+r.vault.Token)
+		store = "store vault {\n\t\t\taddress " + r.vault.Addr + "\n\t\t\tauth token {env.VT}\n\t\t}"
+	}
+	if s.egress == "" {
+		s.egress = "127.0.0.1"
+	}
+	config := fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\tegress {\n\t\t\tallow %s\n\t\t}\n%s\t}\n}\n%s", store, s.egress, s.global,
+		harness.Site(r.port, "\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n"+s.api+"\t}\n"+s.site))
+	r.caddy = harness.StartCaddy(t, config, append(s.options, harness.Env(env...))...)
+	return r
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// json decodes the body.
+func (a *reply) json(t *testing.T) map[string]any {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Fatalf("%d %q: %v", a.status, a.body, err)
+	}
+	return v
+}
+
+// as sends a request with a token and header lines ("Name: value").
+func (r *rig) as(token, method, path, body string, lines ...string) *reply {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path), strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, l := range lines {
+		name, value, _ := strings.Cut(l, ": ")
+		req.Header[http.CanonicalHeaderKey(name)] = append(req.Header[http.CanonicalHeaderKey(name)], value)
+	}
+	res, err := r.http.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return &reply{res.StatusCode, res.Header, string(b)}
+}
+
+// api calls the management API, which must answer with this status.
+func (r *rig) api(status int, method, path, body string, lines ...string) *reply {
+	r.t.Helper()
+	a := r.as(ops, method, path, body, lines...)
+	if a.status != status {
+		r.t.Fatalf("%s %s: %d %s, want %d", method, path, a.status, a.body, status)
+	}
+	return a
+}
+
+// integration makes an integration that leads to the upstream.
+func (r *rig) integration(key, config string) {
+	r.t.Helper()
+	r.api(http.StatusOK, http.MethodPost, "/integrations", fmt.Sprintf(
+		`{"provider": "private-api-generic", "unique_key": %q, "integration_config": {"baseUrl": %q, "keyName": "Authorization", "valueTemplate": "Api-Key ${apiKey}"%s}}`,
+		key, r.up.URL(), config))
+}
+
+// connection enters a key.
+func (r *rig) connection(integration, id, key string) {
+	r.t.Helper()
+	r.api(http.StatusCreated, http.MethodPost, "/connections", fmt.Sprintf(
+		`{"provider_config_key": %q, "connection_id": %q, "credentials": {"type": "API_KEY", "apiKey": %q}}`, integration, id, key))
+}
+
+// proxy calls through the gateway.
+func (r *rig) proxy(integration, id, method, path, body string, lines ...string) *reply {
+	r.t.Helper()
+	return r.as(ops, method, "/proxy"+path, body, append([]string{"Provider-Config-Key: " + integration, "Connection-Id: " + id}, lines...)...)
+}
+
+// code returns the code of an error, and checks the header of ours.
+func (a *reply) code(t *testing.T) string {
+	t.Helper()
+	e, _ := a.json(t)["error"].(map[string]any)
+	code, _ := e["code"].(string)
+	return code
+}
