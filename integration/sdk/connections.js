@@ -47,7 +47,7 @@ export async function find() {
     for (const page of [0, 1, 2]) {
         pages.push((await nango.listConnections({ limit: 2, page })).connections.map((c) => `${c.provider_config_key}/${c.connection_id}`));
     }
-    await step('listConnections, pages', () => ({ pages }));
+    await step('listConnections, pages', () => ({ pages, different: new Set(pages.flat()).size }));
     // The former signature.
     await step('listConnections, former id', () => nango.listConnections('customer-2'));
     await step('listConnections, former search', () => nango.listConnections(undefined, 'ADA@'));
