@@ -153,6 +153,7 @@ func TestAConnectionThatComesBesideAnOutagePushesNoneOut(t *testing.T) {
 			keys[i] = key{"acme", fmt.Sprint("c", i)}
 			r.put(aRow(keys[i], "https://a"))
 		}
+		synctest.Wait()
 		r.want(keys[0], "https://a")
 		r.want(keys[1], "https://a")
 		r.set(func() { r.delay = time.Second })
