@@ -278,6 +278,9 @@ func TestARefreshThatFailsIsMadeUpFor(t *testing.T) {
 
 func TestAfterLostChangesEverythingIsReadAnew(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
+		r.putIntegration(catalog.Integration{UniqueKey: "same"})
+		synctest.Wait()
+		same, _ := r.dir.Integration("same")
 		r.want(one, "https://a")
 		r.fails(other, catalog.ErrNotFound)
 		r.set(func() { r.deaf = true })
@@ -295,6 +298,9 @@ func TestAfterLostChangesEverythingIsReadAnew(t *testing.T) {
 		r.wantIntegration("https://b")
 		if _, ok := r.dir.Integration("new"); !ok {
 			t.Error("a new integration is not found")
+		}
+		if i, _ := r.dir.Integration("same"); i != same {
+			t.Error("an integration that is as it was lost its memo")
 		}
 		r.want(one, "https://b")
 		r.want(other, "https://b")

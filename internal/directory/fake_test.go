@@ -30,6 +30,7 @@ type fake struct {
 	err   error         // of everything
 	bad   map[key]error // of the read of one row
 	delay time.Duration // of every read of rows
+	stuck bool          // reads of a row do not obey their context
 
 	reads   map[key]int
 	asked   int // signs of life
@@ -176,6 +177,9 @@ func readRow[T any](ctx context.Context, f *fake, k key, get func() (T, bool)) (
 	f.most = max(f.most, f.flying)
 	v, ok := get()
 	err, delay := errors.Join(f.err, f.bad[k]), f.delay
+	if f.stuck {
+		ctx = context.WithoutCancel(ctx)
+	}
 	f.mu.Unlock()
 	defer f.set(func() { f.flying-- })
 	if end := pause(ctx, delay); end != nil {

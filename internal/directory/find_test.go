@@ -77,7 +77,17 @@ func TestNobodyBeginsToReadWithoutTime(t *testing.T) {
 		if _, err := r.dir.Connection(ended(r.T), one.integration, one.id); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
+		synctest.Wait()
 		r.wantReads(one, 0)
+	})
+}
+
+func TestWhoComesWhenARowHasJustComeReadsNothing(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		held := r.want(one, "https://a") // between another's look and its turn
+		if c, f, err := r.dir.ask(one); c != held || f != nil || err != nil {
+			t.Errorf("got %v, %v, %v", c, f, err)
+		}
 	})
 }
 
@@ -104,19 +114,20 @@ func TestReadsForRequestsAreBounded(t *testing.T) {
 
 func TestWhoFindsNoPlaceIsToldInTime(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
-		r.set(func() { r.delay = time.Hour })
+		r.set(func() { r.delay, r.stuck = time.Hour, true })
 		for i := range foreground {
 			go func() { _, _ = r.find(key{"acme", fmt.Sprint("made up ", i)}) }()
 		}
 		synctest.Wait()
+		r.set(func() { r.delay = 0 })
 		began := time.Now()
 		r.fails(one, catalog.ErrUnavailable)
 		if d := time.Since(began); d != readTimeout {
 			t.Errorf("waited %s", d)
 		}
-		if r.most > foreground {
-			t.Errorf("%d reads at once", r.most)
-		}
+		r.putIntegration(catalog.Integration{UniqueKey: "acme", BaseURL: "https://b"})
+		synctest.Wait()
+		r.wantIntegration("https://b") // requests do not take the places of changes
 	})
 }
 

@@ -278,9 +278,11 @@ func TestCloseWritesWhatIsNoted(t *testing.T) {
 		if len(r.uses) != 1 {
 			t.Errorf("wrote %v", r.uses)
 		}
+		r.dir.AuthAccepted(c, 1)
 		if err := r.dir.Close(r.Context()); err != nil { // again
 			t.Error(err)
 		}
+		r.wantVerdicts(1, 0)
 	})
 }
 
