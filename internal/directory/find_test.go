@@ -152,6 +152,22 @@ func TestWhatIsMadeIsFoundAtOnceThoughItWasMissing(t *testing.T) {
 	})
 }
 
+func TestWhatIsMissingAgainIsRememberedAnew(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.fails(other, catalog.ErrNotFound)
+		r.pass(unknownFor / 2)
+		r.put(aRow(other, "https://a"))
+		r.remove(other)
+		synctest.Wait()
+		r.fails(other, catalog.ErrNotFound)
+		n := r.readsOf(other)
+		r.pass(unknownFor / 2) // the first memory ends
+		r.fails(key{"acme", "another"}, catalog.ErrNotFound)
+		r.fails(other, catalog.ErrNotFound)
+		r.wantReads(other, n)
+	})
+}
+
 func TestMadeUpIDsTakeLittle(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
 		r.want(one, "https://a")
@@ -210,6 +226,27 @@ func TestTheLeastUsedConnectionsGoBeyondTheBound(t *testing.T) {
 		if n != bound {
 			t.Errorf("%d connections are held, want %d", n, bound)
 		}
+	})
+}
+
+func TestWhatHasJustComeStays(t *testing.T) {
+	started(t, Options{MaxConnections: 3}, func(r *rig) {
+		var keys [5]key
+		for i := range keys {
+			keys[i] = key{"acme", fmt.Sprint("c", i)}
+			r.put(aRow(keys[i], "https://a"))
+		}
+		synctest.Wait()
+		for _, k := range keys {
+			r.want(k, "https://a")
+		}
+		for _, k := range keys[2:] { // the others came before
+			r.want(k, "https://a")
+			r.wantReads(k, 1)
+		}
+		r.want(one, "https://a") // though all the others are in use
+		r.want(one, "https://a")
+		r.wantReads(one, 1)
 	})
 }
 
