@@ -214,6 +214,22 @@ func TestWhatWasReadBeforeTheLoadIsReadAgain(t *testing.T) {
 	})
 }
 
+func TestAReadUnderWayWhenTheLoadBeginsPublishesNothingOld(t *testing.T) {
+	inTime(t, Options{}, func(r *rig) {
+		r.set(func() { r.delay = time.Second })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.want(one, "https://b")
+		}()
+		r.pass(500 * time.Millisecond)
+		r.put(aRow(one, "https://b")) // nobody watches yet
+		r.dir.Start(r.Context())
+		<-done
+		r.want(one, "https://b")
+	})
+}
+
 func TestARefreshReturnsWhenTheRowIsPublished(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
 		r.want(one, "https://a")

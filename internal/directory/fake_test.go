@@ -28,7 +28,7 @@ type fake struct {
 	deaf         bool // watchers hear nothing
 
 	err   error         // of everything
-	bad   map[key]error // of the read of one row
+	bad   map[key]error // of the read of one row; of the list of integrations
 	delay time.Duration // of every read of rows
 	stuck bool          // reads of a row do not obey their context
 
@@ -143,7 +143,7 @@ func (f *fake) Watch(ctx context.Context, after int64, told func([]catalog.Chang
 
 func (f *fake) Integrations(ctx context.Context) ([]*catalog.Integration, error) {
 	f.mu.Lock()
-	all, err, delay := slices.Collect(maps.Values(f.integrations)), f.err, f.delay
+	all, err, delay := slices.Collect(maps.Values(f.integrations)), errors.Join(f.err, f.bad[key{}]), f.delay
 	f.mu.Unlock()
 	if end := pause(ctx, delay); end != nil || err != nil {
 		return nil, errors.Join(end, err)

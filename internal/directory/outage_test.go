@@ -71,6 +71,8 @@ func TestADirectoryStartsWithoutItsCatalog(t *testing.T) {
 	inTime(t, Options{}, func(r *rig) {
 		r.set(func() { r.err = errDown })
 		r.dir.Start(r.Context())
+		synctest.Wait() // no time passes
+		r.wantKinds(CatalogAway)
 		ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 		defer cancel()
 		err := r.dir.Ready(ctx)
@@ -115,9 +117,30 @@ func TestALoadThatFailsOnceIsTriedAgainSoon(t *testing.T) {
 	})
 }
 
+func TestIntegrationsThatCannotBeListedAreTriedAgain(t *testing.T) {
+	inTime(t, Options{}, func(r *rig) {
+		r.set(func() { r.bad[key{}] = errDown }) // and all else works
+		r.dir.Start(r.Context())
+		r.pass(time.Hour)
+		r.wantKinds()
+		r.set(func() { delete(r.bad, key{}) })
+		began := time.Now()
+		if err := r.dir.Ready(r.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d > lastPause {
+			t.Errorf("loaded after %s", d)
+		}
+	})
+}
+
 func TestAfterAnOutageChangesAreSeenWithinTwoSeconds(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
 		r.want(one, "https://a")
+		r.put(aRow(other, "https://a"))
+		synctest.Wait()
+		r.want(other, "https://a")
+		r.put(aRow(other, "https://b"))
 		r.away()
 		r.put(aRow(one, "https://b"))
 		r.putIntegration(catalog.Integration{UniqueKey: "acme", BaseURL: "https://b"})
@@ -125,6 +148,7 @@ func TestAfterAnOutageChangesAreSeenWithinTwoSeconds(t *testing.T) {
 		r.want(one, "https://a")
 		r.set(func() { r.err = nil })
 		r.pass(2 * awayBeat)
+		r.wantReads(other, 2) // its change was heard before
 		r.want(one, "https://b")
 		r.wantIntegration("https://b")
 	})
