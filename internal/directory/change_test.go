@@ -165,6 +165,30 @@ func TestAnIntegrationReadOvertakenByAChangePublishesNothingOld(t *testing.T) {
 	})
 }
 
+func TestReadsForRequestsDoNotStallThoseOfTheQueue(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.want(one, "https://a")
+		r.put(aRow(other, "https://a"))
+		synctest.Wait()
+		r.want(other, "https://a")
+		for range 2 * background { // a change meets a read under way
+			r.set(func() { r.delay = 0 })
+			r.set(func() { r.deaf = true })
+			r.put(aRow(one, "https://a"))
+			r.set(func() { r.delay, r.deaf = time.Second, false })
+			go func() { _ = r.dir.Refresh(r.Context(), one.integration, one.id) }()
+			synctest.Wait()
+			r.set(r.ring)
+			r.pass(3 * time.Second)
+		}
+		r.put(aRow(other, "https://b"))
+		r.pass(time.Second)
+		n := r.readsOf(other)
+		r.want(other, "https://b")
+		r.wantReads(other, n) // nobody had to ask
+	})
+}
+
 func TestALoadPublishesNothingOlderThanAChange(t *testing.T) {
 	inTime(t, Options{}, func(r *rig) {
 		r.set(func() { r.delay = time.Second })

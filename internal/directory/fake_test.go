@@ -30,6 +30,7 @@ type fake struct {
 	err   error         // of everything
 	bad   map[key]error // of the read of one row; of the list of integrations
 	delay time.Duration // of every read of rows
+	mute  bool          // no sign of life is answered
 	stuck bool          // reads of a row do not obey their context
 
 	reads   map[key]int
@@ -100,9 +101,15 @@ func (f *fake) ring() {
 	f.bell = make(chan struct{})
 }
 
-func (f *fake) LastChange(context.Context) (int64, error) {
+func (f *fake) LastChange(ctx context.Context) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.mute {
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return 0, ctx.Err()
+	}
 	f.asked++
 	return int64(len(f.changes)), f.err
 }

@@ -67,6 +67,18 @@ func TestAReadThatFailsMakesSureWhetherTheCatalogIsAway(t *testing.T) {
 	})
 }
 
+func TestACatalogThatDoesNotAnswerIsAway(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.set(func() { r.mute, r.delay = true, time.Hour })
+		r.fails(one, catalog.ErrUnavailable)
+		r.pass(readTimeout)
+		r.wantKinds(CatalogAway)
+		if err := r.dir.Status().Outage.Err; !errors.Is(err, catalog.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestADirectoryStartsWithoutItsCatalog(t *testing.T) {
 	inTime(t, Options{}, func(r *rig) {
 		r.set(func() { r.err = errDown })

@@ -110,6 +110,10 @@ func scenario(t *testing.T, id string, writer, reader *node) {
 	if e := <-reader.told; e.Kind != ConnectionRefused || e.Sighting.ID != id {
 		t.Errorf("told %+v", e)
 	}
+	reader.soon("and in the row there", func() bool {
+		c, err := reader.connection(id)
+		return err == nil && c.AuthFailedVersion == 1
+	})
 	c, err = writer.connection(id)
 	writer.must(err)
 	writer.dir.AuthAccepted(c, 1)
