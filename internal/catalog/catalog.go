@@ -37,6 +37,19 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Check refuses a configuration that cannot be one. It touches nothing, and its
+// errors hold nothing of the URL.
+func (c Config) Check() error {
+	if _, err := dialectOf(c.Driver); err != nil {
+		return err
+	}
+	if c.Driver == "postgres" {
+		_, err := serverConfig(c.URL.Reveal())
+		return err
+	}
+	return nil
+}
+
 // DB is one holder's handle on an open, migrated database.
 type DB struct {
 	shared *shared
