@@ -76,9 +76,17 @@ func next[T any](s *scripted, n *int, script []T) (said T) {
 // interrupted is a catalog with something that happens before a call.
 type interrupted struct {
 	*catalog.DB
+	read   func() error // before a row is read; its error is the answer
 	begin  func() error // before a key write begins; its error is the answer
 	finish func() error // before one is finished
 	closed func() error // after one was finished; its error is the answer
+}
+
+func (i *interrupted) Connection(ctx context.Context, integration, id string) (*catalog.Connection, error) {
+	if err := once(&i.read); err != nil {
+		return nil, err
+	}
+	return i.DB.Connection(ctx, integration, id)
 }
 
 func (i *interrupted) BeginKeyWrite(ctx context.Context, p *catalog.PendingKey) error {
