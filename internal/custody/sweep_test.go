@@ -88,6 +88,28 @@ func TestTheSweepLeavesWhatItCannotEnd(t *testing.T) {
 	s.sweep(custody.Swept{Written: 1})
 }
 
+func TestACatalogThatIsAwayIsAskedOnce(t *testing.T) {
+	s := sealed(t)
+	gone := make([]catalog.Connection, 3)
+	for i := range gone {
+		gone[i] = *aConnection(fmt.Sprintf("cust-%d", i))
+		s.cutOff(gone[i].ID, true)
+	}
+	s.pass(2 * time.Minute)
+	db := &absent{DB: s.db}
+	got, err := s.custodyOf(db, s.keys).Sweep(t.Context())
+	want(t, "sweeping", err, catalog.ErrUnavailable)
+	if got != (custody.Swept{Left: 3}) || db.asked != 1 {
+		t.Errorf("swept %+v, asked %d times", got, db.asked)
+	}
+	db = &absent{DB: s.db}
+	want(t, "destroying", s.custodyOf(db, s.keys).Destroy(t.Context(), gone), catalog.ErrUnavailable)
+	if db.asked != 1 {
+		t.Errorf("asked %d times", db.asked)
+	}
+	s.sweep(custody.Swept{Written: 3})
+}
+
 func TestSeveralNodesSweepAtOnce(t *testing.T) {
 	s := vaulted(t) // sqlite has one node
 	const n = 20
