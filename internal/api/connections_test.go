@@ -304,7 +304,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestNumbersOfConnections(t *testing.T) {
-	var seen []int64
+	seen := make([]int64, 0, 3)
 	for _, id := range []string{"a", "b", "c"} {
 		n := numberOf(&catalog.Connection{Integration: "i", ID: id})
 		if n < 0 || n >= 1<<53 || slices.Contains(seen, n) {

@@ -59,7 +59,7 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) Write(w http.ResponseWriter) {
 	h := w.Header()
 	if e.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("Www-Authenticate", "Bearer")
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
