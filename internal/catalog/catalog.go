@@ -146,7 +146,11 @@ func (db *DB) Path() string { return db.shared.name }
 // before; an error says that bytes of theirs may still be in a file. What a
 // postgres server keeps, in its log and its backups, is not ours to purge: it
 // does nothing there.
-func (db *DB) Purge(ctx context.Context) error { return db.shared.dialect.purge(ctx, db.shared.sql) }
+func (db *DB) Purge(ctx context.Context) error {
+	// Not while another writes or purges: two that empty the log at once would
+	// be in each other's way.
+	return db.turn(ctx, func() error { return db.shared.dialect.purge(ctx, db.shared.sql) })
+}
 
 // Close gives the handle back. The last one closes the database and lets other
 // processes have it. Only the first call does anything.
