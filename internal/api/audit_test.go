@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,18 @@ func TestEachConnectionThatIsChangedIsAudited(t *testing.T) {
 	}
 }
 
+func TestConnectionsThatGoWithTheirIntegrationAreAudited(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	r.connection("acme", "c1")
+	r.connection("acme", "c2")
+	r.audit = nil
+	r.do("DELETE", "/integrations/acme?force=true", "").ok()
+	if got, want := audited(r), " 200 , c1 200 , c2 200 "; got != want {
+		t.Errorf("audited %q, want %q", got, want)
+	}
+}
+
 // TestWhatACallChangedBeforeItFailedIsAudited loses the catalog half way.
 func TestWhatACallChangedBeforeItFailedIsAudited(t *testing.T) {
 	r := newRig(t)
@@ -102,11 +115,13 @@ func TestWhatACallChangedBeforeItFailedIsAudited(t *testing.T) {
 	}
 }
 
+// audited returns the entries there are, sorted.
 func audited(r *rig) string {
-	var all []string
+	all := make([]string, 0, len(r.audit))
 	for _, e := range r.audit {
 		all = append(all, fmt.Sprintf("%s %d %s", e.Connection, e.Status, e.Code))
 	}
+	slices.Sort(all)
 	return strings.Join(all, ", ")
 }
 
