@@ -128,14 +128,15 @@ var given = [][3]string{
 	{"listIntegrations, none", "configs", `[]`},
 }
 
-// refused are steps, the status and code that each of them is refused with, and
-// what is wrong with the fields of its body.
-var refused = []struct {
+// expectedRefusal is how a step is refused.
+type expectedRefusal struct {
 	step   string
 	status int
-	code   string
-	faults []string
-}{
+	code   string   // empty: by the upstream, whose answer comes through as it is
+	faults []string // of the body: "message @ path"
+}
+
+var refused = []expectedRefusal{
 	{"wrong secret key", 401, "unknown_account", nil},
 	{"wrong secret key, gateway", 401, "unknown_account", nil},
 	{"unknown provider", 404, "not_found", nil},
@@ -168,7 +169,6 @@ var refused = []struct {
 	{"getConnection, deleted", 404, "not_found", nil},
 	{"call, deleted", 404, "unknown_connection", nil},
 
-	// By the upstream, whose answers come through as they are.
 	{"retry, none", 503, "", nil},
 	{"retry, post", 503, "", nil},
 	{"refused by the upstream", 404, "", nil},

@@ -59,7 +59,7 @@ func at(v any, path string) string {
 		case word == "#":
 			v = len(of)
 		case word == "*":
-			var each []string
+			each := make([]string, 0, len(of))
 			for _, e := range of {
 				each = append(each, strings.Trim(at(e, rest), `"`))
 			}
@@ -82,10 +82,10 @@ func at(v any, path string) string {
 
 // faults returns what is wrong with the fields of a body: "message @ path".
 func (r *refusal) faults() []string {
-	var found []string
 	data, _ := r.Data.(map[string]any)
 	body, _ := data["error"].(map[string]any)
 	list, _ := body["errors"].([]any)
+	found := make([]string, 0, len(list))
 	for _, f := range list {
 		m, _ := f.(map[string]any)
 		message, _ := m["message"].(string)
