@@ -31,6 +31,7 @@ export async function connect() {
     await step('import, second', () => enter('acme-internal', 'customer-2', keys.second, { tags: { plan: 'free' } }));
     await step('import, query', () => enter('acme-query', 'customer-1', keys.query));
     await step('import, odd', () => enter(odd, 'Cust 1', keys.odd));
+    await step('import, fixed', () => enter('fixed', 'customer-1', keys.fixed));
     await step('import, no id', () => enter('acme-internal', undefined, keys.unnamed));
 }
 

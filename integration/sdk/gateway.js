@@ -23,6 +23,7 @@ export async function call() {
         nango.proxy({ providerConfigKey: 'acme-query', connectionId: 'customer-1', method: 'POST', endpoint: '/search', params: { q: 'x' }, data: [1] })
     );
     await step('proxy, odd', () => nango.proxy({ providerConfigKey: odd, connectionId: 'Cust 1', method: 'get', endpoint: '/odd' }));
+    await step('proxy, fixed', () => nango.proxy({ providerConfigKey: 'fixed', connectionId: 'customer-1', endpoint: '/fixed' }));
     await step('get, bytes', async () => {
         const got = await nango.get({ ...first, endpoint: '/bytes', responseType: 'arraybuffer', decompress: true });
         return { hex: Buffer.from(got.data).toString('hex') };

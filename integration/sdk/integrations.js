@@ -41,6 +41,7 @@ export async function create() {
     );
     await step('updateIntegration, odd', () => nango.updateIntegration({ uniqueKey: odd }, { display_name: 'Odd' }));
     await step('getIntegration, odd', () => nango.getIntegration({ uniqueKey: odd }));
+    await step('getIntegration, fixed', () => nango.getIntegration({ uniqueKey: 'fixed' }));
     await step('listIntegrations', () => nango.listIntegrations());
 }
 
@@ -48,5 +49,5 @@ export async function remove() {
     for (const key of ['acme-internal', 'acme-query', odd]) {
         await step(`deleteIntegration, ${key}`, () => nango.deleteIntegration(key));
     }
-    await step('listIntegrations, none', () => nango.listIntegrations());
+    await step('listIntegrations, deleted', () => nango.listIntegrations());
 }

@@ -46,6 +46,8 @@ export async function refused() {
     await step('invalid config, update', () =>
         nango.updateIntegration({ uniqueKey: 'acme-internal' }, { integration_config: { keyName: '' } })
     );
+    await step('of the Caddy config', () => nango.updateIntegration({ uniqueKey: 'fixed' }, { display_name: 'F' }));
+    await step('of the Caddy config, delete', () => nango.deleteIntegration('fixed'));
     await step('live connections', () => nango.deleteIntegration('acme-internal'));
     await step('refused by the upstream', () => nango.get({ endpoint: '/absent', providerConfigKey: 'acme-internal', connectionId: 'customer-1' }));
 }

@@ -135,7 +135,10 @@ func doTheSame(t *testing.T, curled []byte, sdk *step) {
 // the type of the body, the body.
 func line(r *harness.Request) string {
 	cells := []string{
-		r.Method + " " + r.Target, strings.Join(r.Values("Authorization"), ", "), strings.Join(r.Values("Content-Type"), ", "), string(r.Body),
+		r.Method + " " + r.Target,
+		strings.Join(slices.Concat(r.Values("Authorization"), r.Lines("X-Api-Key")), ", "),
+		strings.Join(r.Values("Content-Type"), ", "),
+		string(r.Body),
 	}
 	text := strings.ReplaceAll(strings.Join(cells, " | "), "|  |", "| |")
 	for name, key := range keys {

@@ -28,7 +28,7 @@ const token = "ops-token-4d19"
 // each of them looks different.
 var keys = map[string]string{
 	"first": "first+key/41c0==", "second": "second+key/9d77==", "query": "query+key/e2a5==", "odd": "odd+key/5b13==",
-	"unnamed": "unnamed+key/77f0==", "again": "again+key/c3d9==", "rotated": "rotated+key/0a6e==", "refused": "refused+key/18bb==",
+	"fixed": "fixed+key/3fa8==", "unnamed": "unnamed+key/77f0==", "again": "again+key/c3d9==", "rotated": "rotated+key/0a6e==", "refused": "refused+key/18bb==",
 }
 
 // stand is a Caddy with the API, and the SDK in front of it.
@@ -55,7 +55,9 @@ func newStand(t *testing.T, stores string, env ...string) *stand {
 	s.up.Answer(answers())
 	port := harness.Port(t)
 	s.url = "http://127.0.0.1:" + strconv.Itoa(port)
-	harness.StartCaddy(t, fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n%s", stores,
+	// An integration of the configuration is there as well.
+	fixed := "integration fixed " + s.up.URL() + " {\n\t\t\tname X-Api-Key\n\t\t\tforward_credentials\n\t\t\tinsecure_http\n\t\t}"
+	harness.StartCaddy(t, fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\t%s\n\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n%s", stores, fixed,
 		harness.Site(port, "\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tbase_url_override acme-internal "+s.up.Addr()+"\n\t}")),
 		harness.Env(append(env, "OPS="+token)...))
 	s.tap = newTap(t, s.url)
