@@ -50,6 +50,9 @@ func (h *Handler) provisionChoice(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.app.useCatalog()
+	if err := h.app.useStores(); err != nil {
+		return err
+	}
 	if !h.gateway {
 		h.warnChoice(ctx)
 	}
@@ -79,6 +82,23 @@ func (h *Handler) loadTransports(ctx caddy.Context) error {
 			return err
 		}
 		if h.chosen.own[key], err = h.app.loadBase(ctx, o, guardOf(i, h.app.plans[key])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// useStores has every store started that an integration of this configuration
+// or of the API may keep its keys in.
+func (a *App) useStores() error {
+	names := []string{a.DefaultStore}
+	for _, i := range a.Integrations {
+		if i.Key != nil {
+			names = append(names, i.Key.Store)
+		}
+	}
+	for _, name := range names {
+		if _, err := a.heldView(name); err != nil {
 			return err
 		}
 	}
