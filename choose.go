@@ -129,6 +129,7 @@ func (h *Handler) targetOf(key string) (*target, *failure) {
 	}
 	made, ok := dir.Integration(key)
 	if !ok {
+		h.chosen.byKey.Delete(key) // it may have been deleted
 		return h.app.nobody, errUnknownIntegration
 	}
 	if known, ok := h.chosen.byKey.Load(key); ok {
