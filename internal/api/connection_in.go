@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -182,7 +183,7 @@ func checkTags(tags map[string]string, fs *faults, path ...any) map[string]strin
 	}
 	lower := make(map[string]string, len(tags))
 	for name, value := range tags {
-		at := append(path[:len(path):len(path)], name)
+		at := append(slices.Clip(path), name)
 		l := strings.ToLower(name)
 		_, twice := lower[l]
 		switch {
