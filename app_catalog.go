@@ -160,5 +160,5 @@ func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{integration: i, plan: p, key: made.UniqueKey, label: made.UniqueKey, ofAPI: true}, nil
+	return &target{integration: i, plan: p, key: made.UniqueKey, label: made.UniqueKey, ofAPI: true, origin: p.base.Origin()}, nil
 }

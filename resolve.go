@@ -36,11 +36,16 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 		return fail
 	}
 	switch {
-	case asked && t.catalogued:
-		if ex.customer, fail = h.customer(r.Context(), t, id); fail != nil {
+	case asked && (t.catalogued || h.chosen != nil):
+		ex.customer, fail = h.customer(r.Context(), t, id)
+		switch {
+		case fail == errUnknownConnection && !t.catalogued:
+			ex.entry = t.keys.Entry(t.each.address(id)) // the store alone knows it
+		case fail != nil:
 			return fail
+		default:
+			ex.entry = ex.customer.entry
 		}
-		ex.entry = ex.customer.entry
 	case asked:
 		ex.entry = t.keys.Entry(t.each.address(id))
 	case t.own == nil:
