@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,6 +89,25 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 		return conn.Exec(ctx, prepare).Close()
 	}
 	return c, nil
+}
+
+// Servers returns where the database of a postgres URL is: each as host:port, or
+// the path of a unix socket. There are none for sqlite, nor for a URL that
+// [Config.Check] refuses.
+func (c Config) Servers() []string {
+	if c.Driver != "postgres" {
+		return nil
+	}
+	s, err := serverConfig(c.URL.Reveal())
+	if err != nil {
+		return nil
+	}
+	all := []string{net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port)))}
+	for _, f := range s.Fallbacks { // further hosts, and each without TLS
+		all = append(all, net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func connectServer(t target) (*sql.DB, error) {
