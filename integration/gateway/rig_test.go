@@ -6,6 +6,7 @@ package gateway
 // This file holds what the cases share.
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ const ops = "ops-token-7c1e"
 type rig struct {
 	t     *testing.T
 	vault *vaulttest.Server // nil with the local store
+	reads *vaulttest.Proxy  // before it, where settings.counted
 	up    *harness.Upstream
 	caddy *harness.Caddy
 	port  int
@@ -32,11 +34,14 @@ type rig struct {
 
 // settings are what a rig may vary.
 type settings struct {
-	local   bool   // keys in the local store, not in Vault
-	global  string // lines of the global option
-	api     string // lines of apikey_inject_api
-	site    string // further lines of the site
-	egress  string // what egress allows. Default: 127.0.0.1
+	local   bool        // keys in the local store, not in Vault
+	counted bool        // Vault is asked through a proxy that notes each request
+	global  string      // lines of the global option
+	api     string      // lines of apikey_inject_api
+	site    string      // further lines of the site
+	sites   string      // further sites
+	egress  string      // what egress allows. Default: 127.0.0.1
+	tls     *tls.Config // of the upstream. Default: in clear
 	env     []string
 	options []harness.Option
 }
@@ -44,19 +49,24 @@ type settings struct {
 // newRig starts a Caddy whose egress leads to the upstream.
 func newRig(t *testing.T, s settings) *rig {
 	t.Helper()
-	r := &rig{t: t, up: harness.NewUpstream(t, nil), port: harness.Port(t), http: harness.HTTP1Client(t, nil)}
+	r := &rig{t: t, up: harness.NewUpstream(t, s.tls), port: harness.Port(t), http: harness.HTTP1Client(t, nil)}
 	env := append([]string{"OPS=" + ops}, s.env...)
 	store := "store local"
 	if !s.local {
 		r.vault = vaulttest.Start(t)
 		env = append(env, "VT="+r.vault.Token)
-		store = "store vault {\n\t\t\taddress " + r.vault.Addr + "\n\t\t\tauth token {env.VT}\n\t\t}"
+		address := r.vault.Addr
+		if s.counted {
+			r.reads = r.vault.Proxy(t)
+			address = r.reads.Addr
+		}
+		store = "store vault {\n\t\t\taddress " + address + "\n\t\t\tauth token {env.VT}\n\t\t}"
 	}
 	if s.egress == "" {
 		s.egress = "127.0.0.1"
 	}
 	config := fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\tegress {\n\t\t\tallow %s\n\t\t}\n%s\t}\n}\n%s", store, s.egress, s.global,
-		harness.Site(r.port, "\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n"+s.api+"\t}\n"+s.site))
+		harness.Site(r.port, "\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n"+s.api+"\t}\n"+s.site)) + s.sites
 	r.caddy = harness.StartCaddy(t, config, append(s.options, harness.Env(env...))...)
 	return r
 }
@@ -136,6 +146,48 @@ func (r *rig) connection(integration, id, key string) {
 func (r *rig) proxy(integration, id, method, path, body string, lines ...string) *reply {
 	r.t.Helper()
 	return r.as(ops, method, "/proxy"+path, body, append([]string{"Provider-Config-Key: " + integration, "Connection-Id: " + id}, lines...)...)
+}
+
+// wantRefusal fails unless the answer is ours, with that status and code in the
+// header and in the body, and the upstream was not asked.
+func (r *rig) wantRefusal(t *testing.T, a *reply, status int, code string) {
+	t.Helper()
+	if a.status != status || a.code(t) != code {
+		t.Errorf("answered %d %s, want %d %s", a.status, a.body, status, code)
+	}
+	if hits := r.up.Hits(); hits != 0 {
+		t.Errorf("the upstream was hit %d times, want 0", hits)
+	}
+}
+
+// wantKey fails unless the upstream received one request, which carries this
+// value in the header Authorization and nowhere else.
+func (r *rig) wantKey(t *testing.T, value string) *harness.Request {
+	t.Helper()
+	got := r.up.Only()
+	if v := got.Values("Authorization"); len(v) != 1 || v[0] != value || strings.Count(got.String(), value) != 1 {
+		t.Errorf("the upstream received %s, want one Authorization: %s", got, value)
+	}
+	return got
+}
+
+// addr is where the API and the gateway are.
+func (r *rig) addr() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
+
+// send sends the exact bytes of a request for a target with these header lines,
+// and the token of ops.
+func (r *rig) send(t *testing.T, method, target, body string, lines ...string) *harness.RawResponse {
+	t.Helper()
+	return r.sendBare(t, method, target, body, append([]string{"Authorization: Bearer " + ops}, lines...)...)
+}
+
+// sendBare is send without a token.
+func (r *rig) sendBare(t *testing.T, method, target, body string, lines ...string) *harness.RawResponse {
+	t.Helper()
+	if body != "" {
+		lines = append(lines, fmt.Sprintf("Content-Length: %d", len(body)))
+	}
+	return harness.Exchange(t, r.addr(), nil, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n%s", method, target, r.addr(), strings.Join(lines, "\r\n"), body))
 }
 
 // code returns the code of an error, and checks the header of ours.
