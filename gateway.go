@@ -159,7 +159,7 @@ func (c *call) readRetries(h http.Header) *failure {
 // operator lists its host.
 func (c *call) readOverride(h http.Header, hosts []string) *failure {
 	v := h.Get(headerOverride)
-	if v == "" {
+	if v == "" && len(h[headerOverride]) <= 1 {
 		return nil
 	}
 	base, err := inject.ParseBase(v)

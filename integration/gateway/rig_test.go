@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
@@ -194,6 +195,33 @@ func (r *rig) wantKey(t *testing.T, value string) *harness.Request {
 		t.Errorf("the upstream received %s, want one Authorization: %s", got, value)
 	}
 	return got
+}
+
+// wantAudit fails unless the audit gets at least n lines with these parts.
+func (r *rig) wantAudit(t *testing.T, n int, parts ...string) {
+	t.Helper()
+	r.wantLog(t, "apikey_inject.audit", n, parts...)
+}
+
+// wantLog fails unless a logger writes at least n lines with these parts: they
+// come through a pipe, after the answers that they are about.
+func (r *rig) wantLog(t *testing.T, logger string, n int, parts ...string) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		have := len(r.caddy.Log.Entries(logger, parts...))
+		if have >= n {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Errorf("%d lines of %s have %q, want %d", have, logger, parts, n)
+			return
+		}
+	}
 }
 
 // addr is where the API and the gateway are.
