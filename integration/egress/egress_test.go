@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -34,9 +33,9 @@ var metadata = []string{
 func TestJ1AndJ2NoSpellingLeadsToThisMachineOrToMetadata(t *testing.T) {
 	t.Parallel()
 	// Private addresses are open, also by name: these are not.
-	r := newRig(t, "private_ranges .internal.example", "", "", map[string][]string{
+	r := newRig(t, settings{allow: "private_ranges .internal.example", names: map[string][]string{
 		"loop.example": {"127.0.0.1"}, "alias.internal.example": {"127.0.0.1"}, "metadata.internal.example": {"169.254.169.254"}, "a.localhost": {"127.0.0.1"},
-	})
+	}})
 	_, port, _ := net.SplitHostPort(r.up.Addr())
 	if status, body := r.create("template", "http://${connectionConfig.host}:"+port); status != http.StatusOK {
 		t.Fatal(body)
@@ -81,34 +80,25 @@ func TestJ1AndJ2NoSpellingLeadsToThisMachineOrToMetadata(t *testing.T) {
 	}
 }
 
-// elsewhere returns a private address of this machine, where nobody listens: a
-// connection to it is refused at once and harms nobody.
-func elsewhere(t *testing.T) string {
-	t.Helper()
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && p.Addr().IsPrivate() {
-			return p.Addr().String()
-		}
-	}
-	t.Skip("this machine has no private address")
-	return ""
-}
+// near is a private address that leads nowhere: a connection to it fails, and
+// reaches nobody. What counts is that it was tried.
+const near = "fd9e:21a7:a92c:2323::5"
+
+const (
+	goes    = http.StatusBadGateway // or 504, where the network is silent
+	refused = http.StatusForbidden
+)
 
 func TestJ3ANameIsJudgedByTheAddressThatIsDialled(t *testing.T) {
 	t.Parallel()
-	near := elsewhere(t)
-	r := newRig(t, "rebind.internal.example", "", "", map[string][]string{
+	r := newRig(t, settings{allow: "rebind.internal.example", names: map[string][]string{
 		// Harmless and allowed when it is looked up the first times, then this machine.
 		"rebind.internal.example": {near, near, "127.0.0.1"},
-	})
+	}})
 	_, port, _ := net.SplitHostPort(r.up.Addr())
 	r.made("rebind", "http://rebind.internal.example:"+port)
 	for range 2 {
-		if status, code := r.call("rebind", "c"); status != http.StatusBadGateway || code != "" {
+		if status, code := r.call("rebind", "c"); status/10 != goes/10 || code != "" {
 			t.Fatalf("J3: at an allowed address: %d %s, want that nobody listens there", status, code)
 		}
 	}
@@ -121,12 +111,10 @@ func TestJ3ANameIsJudgedByTheAddressThatIsDialled(t *testing.T) {
 
 func TestJ4AndJ5PrivateAddressesAreOpenedByRangeOrByName(t *testing.T) {
 	t.Parallel()
-	near := elsewhere(t)
 	port := fmt.Sprint(harness.Port(t)) // nobody listens
 	answers := map[string][]string{
 		"a.internal.example": {near}, "internal.example": {near}, "internal.example.evil": {near}, "xinternal.example": {near}, "b.a.internal.example": {near}, "host.example": {near},
 	}
-	const goes, refused = http.StatusBadGateway, http.StatusForbidden
 	for _, c := range []struct {
 		name, allow string
 		want        map[string]int
@@ -143,20 +131,23 @@ func TestJ4AndJ5PrivateAddressesAreOpenedByRangeOrByName(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, c.allow, "", "", answers)
+			r := newRig(t, settings{allow: c.allow, names: answers})
 			n := 0
 			for host, want := range c.want {
 				n++
 				key := fmt.Sprintf("i-%d", n)
+				if host == near {
+					host = "[" + near + "]"
+				}
 				r.made(key, "http://"+host+":"+port)
 				mark := r.caddy.Log.Mark()
 				status, code := r.call(key, "c")
-				if status != want || (code == "egress_denied") != (want == refused) {
+				if status/10 != want/10 || (code == "egress_denied") != (want == refused) {
 					t.Errorf("%s: answered %d %s, want %d", host, status, code, want)
 				}
 				if want == refused {
-					line := r.caddy.Log.Wait(t, "is not allowed", 5*time.Second)
-					if said := r.caddy.Log.Since(mark); line == "" || !strings.Contains(said, "egress { allow private_ranges or allow "+near) {
+					r.caddy.Log.Wait(t, `connecting to \"`+strings.Trim(host, "[]")+`\"`, 5*time.Second)
+					if said := r.caddy.Log.Since(mark); !strings.Contains(said, "egress { allow private_ranges or allow "+near) {
 						t.Errorf("%s: the log does not say what opens it: %s", host, said)
 					}
 				}
@@ -168,9 +159,12 @@ func TestJ4AndJ5PrivateAddressesAreOpenedByRangeOrByName(t *testing.T) {
 func TestJ6TheStoreTheCatalogAndTheAdminEndpointAreNeverReached(t *testing.T) {
 	t.Parallel()
 	vault, db := vaulttest.Start(t), pgtest.Database(t)
-	everything := "127.0.0.0/8 ::1 private_ranges .example"
-	r := newRig(t, everything, "\t\tstore vault other {\n\t\t\taddress "+vault.Addr+"\n\t\t\tauth token {env.VT}\n\t\t}\n\t\tdefault_store local\n\t\tcatalog postgres {env.DB}\n", "",
-		map[string][]string{"vault.example": {"127.0.0.1"}, "db.example": {"127.0.0.1"}, "admin.example": {"127.0.0.1"}, "up.example": {"127.0.0.1"}}, "VT="+vault.Token, "DB="+db)
+	r := newRig(t, settings{
+		allow:  "127.0.0.0/8 ::1 private_ranges .example",
+		global: "\t\tstore vault {\n\t\t\taddress " + vault.Addr + "\n\t\t\tauth token {env.VT}\n\t\t}\n\t\tcatalog postgres {env.DB}\n",
+		names:  map[string][]string{"vault.example": {"127.0.0.1"}, "db.example": {"127.0.0.1"}, "admin.example": {"127.0.0.1"}},
+		env:    []string{"VT=" + vault.Token, "DB=" + db},
+	})
 	at := func(u string) string {
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(strings.TrimSuffix(u, "/"), "http://"))
 		return port
@@ -182,7 +176,7 @@ func TestJ6TheStoreTheCatalogAndTheAdminEndpointAreNeverReached(t *testing.T) {
 	}
 	n := 0
 	for name, port := range map[string]string{"vault": at(vault.Addr), "db": dbPort, "admin": at(r.caddy.Admin)} {
-		for _, host := range []string{"127.0.0.1", "127.0.0.2", "127.1", name + ".example", "[::1]"} {
+		for _, host := range []string{"127.0.0.1", "127.0.0.2", name + ".example", "[::1]"} {
 			n++
 			t.Run("J6 "+name+" at "+host, func(t *testing.T) {
 				key := fmt.Sprintf("i-%d", n)

@@ -110,22 +110,27 @@ func (n *names) answer(a *dnsmessage.Message, q dnsmessage.Question) {
 		a.RCode = dnsmessage.RCodeNameError
 		return
 	}
-	if q.Type != dnsmessage.TypeA {
+	// A client asks for addresses of both kinds, once each per look.
+	asked := fmt.Sprint(name, " ", q.Type)
+	ip := netip.MustParseAddr(list[min(n.asked[asked], len(list)-1)])
+	n.asked[asked]++
+	var body dnsmessage.ResourceBody
+	switch {
+	case q.Type == dnsmessage.TypeA && ip.Is4():
+		body = &dnsmessage.AResource{A: ip.As4()}
+	case q.Type == dnsmessage.TypeAAAA && ip.Is6():
+		body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
+	default:
 		return
 	}
-	ip := netip.MustParseAddr(list[min(n.asked[name], len(list)-1)])
-	n.asked[name]++
-	a.Answers = []dnsmessage.Resource{{
-		Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET, TTL: 0},
-		Body:   &dnsmessage.AResource{A: ip.As4()},
-	}}
+	a.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}, Body: body}}
 }
 
-// count tells how often a name was asked for.
+// count tells how often a name was looked up.
 func (n *names) count(name string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.asked[name]
+	return n.asked[fmt.Sprint(name, " ", dnsmessage.TypeA)]
 }
 
 // ops may do everything.
@@ -141,19 +146,28 @@ type rig struct {
 	url   string
 }
 
-// newRig starts a Caddy with these lines in egress, in the global option, and in
-// its site.
-func newRig(t *testing.T, allow, global, site string, answers map[string][]string, env ...string) *rig {
+// settings are what a rig may vary.
+type settings struct {
+	allow  string // what egress allows
+	global string // lines of the global option. Default: store local
+	site   string // lines of the site
+	names  map[string][]string
+	env    []string
+}
+
+// newRig starts a Caddy.
+func newRig(t *testing.T, s settings) *rig {
 	t.Helper()
 	port := harness.Port(t)
-	r := &rig{t: t, up: harness.NewUpstream(t, nil), names: startNames(t, answers), http: harness.HTTP1Client(t, nil), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
-	egress := ""
-	if allow != "" {
-		egress = "\t\tegress {\n\t\t\tallow " + allow + "\n\t\t}\n"
+	r := &rig{t: t, up: harness.NewUpstream(t, nil), names: startNames(t, s.names), http: harness.HTTP1Client(t, nil), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	if s.global == "" {
+		s.global = "\t\tstore local\n"
 	}
-	config := "{\n\tapikey_inject {\n\t\tstore local\n" + egress + global + "\t}\n}\n" +
-		harness.Site(port, site+"\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t}")
-	r.caddy = harness.StartCaddy(t, config, harness.Env(append(env, "OPS="+ops, nameServer+"="+r.names.conn.LocalAddr().String())...))
+	if s.allow != "" {
+		s.global += "\t\tegress {\n\t\t\tallow " + s.allow + "\n\t\t}\n"
+	}
+	config := "{\n\tapikey_inject {\n" + s.global + "\t}\n}\n" + harness.Site(port, s.site+"\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t}")
+	r.caddy = harness.StartCaddy(t, config, harness.Env(append(s.env, "OPS="+ops, nameServer+"="+r.names.conn.LocalAddr().String())...))
 	return r
 }
 
