@@ -45,6 +45,11 @@ type API struct {
 	// that asks for more gets no further attempt. Default: 1m.
 	RetryMaxWait caddy.Duration `json:"retry_max_wait,omitempty"`
 
+	// Write a line for every request of the gateway to the logger
+	// `apikey_inject.audit`, as routes do. Changes are always written there.
+	// Default: false.
+	Audit *bool `json:"audit,omitempty"`
+
 	// Any reverse_proxy option but upstreams, for the gateway.
 	ProxyRaw json.RawMessage `json:"proxy,omitempty"`
 
@@ -162,7 +167,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	}
 	a.manage = a.app.newAPI(api.Config{Tokens: tokens, Prefix: a.StripPrefix})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
-	h.StripPrefix = a.StripPrefix + proxyPath
+	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
 	h.gateway = true
 	if err := h.Provision(ctx); err != nil {
 		return err
