@@ -164,7 +164,7 @@ func TestAConnectionOutlivesAnIntegrationOfTheCaddyConfig(t *testing.T) {
 func TestIDsReachTheirOwnConnection(t *testing.T) {
 	r := newRig(t)
 	r.integration("my api: v1@x")
-	ids := []string{"Cust-1", "cust-1", "a b", "a_b", "a..b", "ab", "é", "e\u0301", "a+b", "100%", "u@x:1", "metadata", "a?b", "a#b", "a;b", "\"", "a&b=c"}
+	ids := []string{"Cust-1", "cust-1", "a b", "a_b", "a..b", "ab", "é", "e\u0301", "a+b", "100%", "u@x:1", "a?b", "a#b", "a;b", "\"", "a&b=c"}
 	for _, id := range ids {
 		r.connection("my api: v1@x", id)
 	}
@@ -173,10 +173,6 @@ func TestIDsReachTheirOwnConnection(t *testing.T) {
 	}
 	for _, id := range ids {
 		target := "/connections/" + url.PathEscape(id) + "?provider_config_key=" + url.QueryEscape("my api: v1@x")
-		if id == "metadata" { // the word of another resource
-			r.do("GET", target, "").is(http.StatusMethodNotAllowed, "method_not_allowed")
-			continue
-		}
 		r.do("GET", target, "").ok().want(id, "connection_id")
 		r.do("DELETE", target, "").ok()
 		if _, ok := r.conns[pair{"my api: v1@x", id}]; ok {

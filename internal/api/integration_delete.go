@@ -43,6 +43,9 @@ func (a *API) deleteIntegration(c *call, in *deleteIntegration) (*done, error) {
 	if len(gone) == 0 {
 		return answer, nil
 	}
+	for _, conn := range gone {
+		c.changed = append(c.changed, conn.ID)
+	}
 	// Who asked may leave; what is begun here is ended.
 	if err := a.cfg.Keys.Destroy(context.WithoutCancel(c.r.Context()), gone); err != nil {
 		a.cfg.Log.Error("destroying the keys of a deleted integration", "integration", in.Key, "error", err)

@@ -58,7 +58,10 @@ type call struct {
 	faults faults
 	nulls  []string // nullable fields of the body that are null
 
-	integration, connection string // what it is about, for the audit
+	// For the audit: what it is about, and the connections of the same
+	// integration that it changed before.
+	integration, connection string
+	changed                 []string
 }
 
 // need refuses a token without a scope.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,30 @@ func acquireServer(cfg Config, _ func(string) bool) (target, error) {
 	}, nil
 }
 
+// Servers returns host and port of each server that the configuration names, so
+// that nobody else is sent there. Unix sockets are not among them, and a URL that
+// is wrong, which [Open] tells, names none.
+func (c Config) Servers() []string {
+	if c.Driver != "postgres" {
+		return nil
+	}
+	parsed, err := serverConfig(c.URL.Reveal())
+	if err != nil {
+		return nil
+	}
+	var list []string
+	add := func(host string, port uint16) {
+		if addr := net.JoinHostPort(host, strconv.Itoa(int(port))); !strings.HasPrefix(host, "/") && !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	add(parsed.Host, parsed.Port)
+	for _, other := range parsed.Fallbacks {
+		add(other.Host, other.Port)
+	}
+	return list
+}
+
 // serverConfig parses a URL. The parser's error is left out: it quotes the URL,
 // and cannot always tell which part of a malformed one is the password.
 func serverConfig(url string) (*pgx.ConnConfig, error) {
@@ -89,25 +114,6 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 		return conn.Exec(ctx, prepare).Close()
 	}
 	return c, nil
-}
-
-// Servers returns where the database of a postgres URL is: each as host:port, or
-// the path of a unix socket. There are none for sqlite, nor for a URL that
-// [Config.Check] refuses.
-func (c Config) Servers() []string {
-	if c.Driver != "postgres" {
-		return nil
-	}
-	s, err := serverConfig(c.URL.Reveal())
-	if err != nil {
-		return nil
-	}
-	all := []string{net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port)))}
-	for _, f := range s.Fallbacks { // further hosts, and each without TLS
-		all = append(all, net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))))
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 func connectServer(t target) (*sql.DB, error) {
