@@ -26,6 +26,9 @@ func init() {
 // them below `/proxy/`, where headers name the integration and the connection.
 //
 // Whoever calls it needs one of the tokens.
+//
+// The gateway sets the placeholders of the `apikey_inject` handler, and
+// `{http.apikey_inject.token}`: the name of the caller's token.
 type API struct {
 	// Who may call. Required.
 	Tokens []*APIToken `json:"tokens,omitempty"`

@@ -99,7 +99,7 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 	switch {
 	case c.Disabled || i != nil && i.Disabled:
 		s.Status = StateDisabled
-	case i != nil && c.Origin != a.cfg.Origin(i.BaseURL):
+	case i != nil && !a.configured(i.UniqueKey) && c.Origin != a.cfg.Origin(i.BaseURL):
 		s.Status = StateOriginChanged
 	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
 		s.Status = StateAuthFailed
@@ -107,6 +107,13 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 		s.Status = StateUnknown
 	}
 	return s
+}
+
+// configured tells whether an integration is one of the Caddy config, which keys
+// follow wherever it leads.
+func (a *API) configured(key string) bool {
+	_, ok := a.cfg.Static.Where(key)
+	return ok
 }
 
 func (a *API) age(t time.Time) *int64 {
