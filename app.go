@@ -56,14 +56,16 @@ type App struct {
 	catalogConfig catalog.Config
 	nobody        *target // for requests that name no integration there is
 
-	mu     sync.Mutex     // guards what follows: handlers ask while provisioning
-	opened *pooledCatalog // the catalog, when something needs it
-	writes bool           // something writes to it
-	keeper *custody.Custody
-	keptIn *openCatalog // of keeper
-	views  map[string]*heldView
-	fixed  map[string]watchedKey // keys of routes, by label, for the gauges
-	refs   []*keyUse             // keys of routes
+	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
+	started bool
+	ended   bool           // cleaned up; requests of this configuration may still run
+	opened  *pooledCatalog // the catalog, when something needs it
+	writes  bool           // something writes to it
+	keeper  *custody.Custody
+	keptIn  *openCatalog // of keeper
+	views   map[string]*heldView
+	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
+	refs    []*keyUse             // keys of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -192,10 +194,10 @@ func (a *App) Cleanup() error {
 		v.ring.release()
 		delete(a.views, name)
 	}
-	if a.opened != nil {
+	if a.opened != nil && !a.ended {
 		a.opened.release()
-		a.opened = nil
 	}
+	a.ended = true
 	return nil
 }
 

@@ -141,6 +141,17 @@ func (a *App) heldView(name string) (*heldView, error) {
 	opts := mod.options()
 	opts.Observe = a.observer(name)
 	v := &heldView{View: ring.View(opts), ring: ring}
+	if a.started { // an integration that a request chose is the first in this store
+		if err := a.startStore(a.ctx, name, v); err != nil {
+			ring.release()
+			return nil, err
+		}
+	}
+	if a.ended { // lingers for the requests that still run
+		v.Close()
+		ring.release()
+		return v, nil
+	}
 	a.views[name] = v
 	return v, nil
 }
@@ -152,10 +163,18 @@ func (a *App) startStores() error {
 	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
 	defer cancel()
 	for name, v := range a.views {
-		if err := a.modules[name].start(ctx, v.ring.store); err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
+		if err := a.startStore(ctx, name, v); err != nil {
+			return err
 		}
-		v.Start()
 	}
+	a.started = true
+	return nil
+}
+
+func (a *App) startStore(ctx context.Context, name string, v *heldView) error {
+	if err := a.modules[name].start(ctx, v.ring.store); err != nil {
+		return fmt.Errorf("store %s: %w", name, err)
+	}
+	v.Start()
 	return nil
 }

@@ -88,6 +88,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	token, refusal := g.tokens.Authenticate(r)
 	if refusal != nil {
+		// An upstream may answer 401 as well: this one is ours.
+		w.Header().Set(errorHeader, refusal.Code)
+		w.Header().Set("Cache-Control", "no-store")
 		refusal.Write(w)
 		return nil
 	}

@@ -32,6 +32,8 @@ type rig struct {
 	caddy *harness.Caddy
 	port  int
 	http  *http.Client
+
+	config string // the Caddyfile
 }
 
 // settings are what a rig may vary.
@@ -67,9 +69,9 @@ func newRig(t *testing.T, s settings) *rig {
 	if s.egress == "" {
 		s.egress = "127.0.0.1"
 	}
-	config := fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\tegress {\n\t\t\tallow %s\n\t\t}\n%s\t}\n}\n%s", store, s.egress, s.global,
+	r.config = fmt.Sprintf("{\n\tapikey_inject {\n\t\t%s\n\t\tegress {\n\t\t\tallow %s\n\t\t}\n%s\t}\n}\n%s", store, s.egress, s.global,
 		harness.Site(r.port, "\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n"+s.api+"\t}\n"+s.site)) + s.sites
-	r.caddy = harness.StartCaddy(t, config, append(s.options, harness.Env(env...))...)
+	r.caddy = harness.StartCaddy(t, r.config, append(s.options, harness.Env(env...))...)
 	return r
 }
 
@@ -117,6 +119,24 @@ func (r *rig) as(token, method, path, body string, lines ...string) *reply {
 		r.t.Fatal(err)
 	}
 	return &reply{res.StatusCode, res.Header, string(b)}
+}
+
+// tries sends a request to a Caddy that may be killed meanwhile, and returns the
+// status, 0 for no answer.
+func (r *rig) tries(method, path, body string) int {
+	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path), strings.NewReader(body))
+	if err != nil {
+		r.t.Error(err)
+		return 0
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+ops)
+	res, err := r.http.Do(req)
+	if err != nil {
+		return 0
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 // api calls the management API, which must answer with this status.

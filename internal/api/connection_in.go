@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -199,7 +200,7 @@ func checkTags(tags map[string]string, fs *faults, path ...any) map[string]strin
 	}
 	lower := make(map[string]string, len(tags))
 	for name, value := range tags {
-		at := append(path[:len(path):len(path)], name)
+		at := append(slices.Clip(path), name)
 		l := strings.ToLower(name)
 		_, twice := lower[l]
 		switch {
