@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,8 +42,13 @@ const (
 //	PUT    /apikey_inject/keys   sets a key
 //	DELETE /apikey_inject/keys   deletes a key's document
 //	POST   /apikey_inject/explain  what would become of a request, and why
+//	POST   /apikey_inject/refresh     reads a key again now
+//	POST   /apikey_inject/invalidate  forgets what is held of a key
+//	       /apikey_inject/integrations, connections, providers, status,
+//	       openapi.json            the management API
 //
-// A key comes in a body and never goes out again. The endpoint logs each
+// The management API answers in its own shape, everything else in that of
+// Caddy's admin endpoint. A key comes in a body and never goes out again. The endpoint logs each
 // request's URL and headers, so nothing of a key may be there.
 type adminAPI struct{}
 
@@ -61,14 +67,25 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 
 // serve answers a request. Caddy knows an [caddy.APIError] only by value.
 func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path == adminExplain {
-		ctx, cancel := context.WithTimeout(r.Context(), adminBudget)
-		defer cancel()
+	ctx, cancel := context.WithTimeout(r.Context(), adminBudget)
+	defer cancel()
+	switch r.URL.Path {
+	case adminExplain:
 		return a.serveExplain(ctx, w, r)
+	case adminRefresh, adminInvalidate:
+		return a.serveHeld(ctx, w, r)
+	case adminKeys:
+		return a.serveKeys(w, r)
 	}
-	if r.URL.Path != adminKeys {
-		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s and %s", r.URL.Path, adminKeys, adminExplain))
+	if served, err := a.serveManage(ctx, w, r); served {
+		return err
 	}
+	return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s, and the management API: integrations, connections, providers, status, openapi.json",
+		r.URL.Path, strings.Join([]string{adminKeys, adminExplain, adminRefresh, adminInvalidate}, ", ")))
+}
+
+// serveKeys reads and writes the keys of a local store.
+func (a *adminAPI) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	// A client that leaves must not part what is stored from what is used.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), adminBudget)
 	defer cancel()
@@ -101,30 +118,43 @@ func readKeyRequest(w http.ResponseWriter, r *http.Request) (*keyRequest, error)
 	if r.URL.RawQuery != "" {
 		return nil, errors.New("the address belongs into the body, as JSON: URLs are logged")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	if err != nil {
-		return nil, fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err)
-	}
-	if !json.Valid(body) { // the decoder's own error quotes a letter
-		return nil, errors.New(`the body is no JSON such as {"path": "acme/prod", "key": "…"}`)
-	}
 	q := new(keyRequest)
-	if err := decodeStrict(body, q); err != nil {
+	if err := readAdminBody(w, r, q, `{"path": "acme/prod", "key": "…"}`); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
+// readAdminBody decodes the body of a request into v. Its errors name fields,
+// show an example, and never quote what the body holds.
+func readAdminBody(w http.ResponseWriter, r *http.Request, v any, example string) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
+	if err != nil {
+		return fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err)
+	}
+	if !json.Valid(body) { // the decoder's own error quotes a letter
+		return fmt.Errorf("the body is no JSON such as %s", example)
+	}
+	return decodeStrict(body, v)
+}
+
+// writeAdmin answers with JSON.
+func writeAdmin(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(answer)
+}
+
 // withKeys runs do on the local store that q names, in the configuration that
 // serves, and answers with what it returns.
 func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys) (any, error), w http.ResponseWriter) error {
-	// Asked for in each request: this module is made once per load, also for
-	// one that fails.
-	mod, err := caddy.ActiveContext().AppIfConfigured("apikey_inject")
+	app, err := activeApp()
 	if err != nil {
-		return apiError(http.StatusNotFound, errors.New("the configuration that runs has no apikey_inject app"))
+		return err
 	}
-	name, local, err := mod.(*App).localStore(q.Store)
+	name, local, err := app.localStore(q.Store)
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
@@ -142,9 +172,7 @@ func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys
 	if err != nil {
 		return apiError(keysStatus(err), err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(answer)
+	return writeAdmin(w, answer)
 }
 
 // keysStatus is the status for an error of localKeys.

@@ -156,7 +156,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.app.useAPI()
-	a.manage = a.app.newAPI(api.Config{Tokens: tokens, Prefix: a.StripPrefix})
+	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix = a.StripPrefix + proxyPath
 	h.gateway = true

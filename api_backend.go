@@ -36,7 +36,7 @@ func (a *App) useAPI() {
 
 // newAPI returns the management API of this configuration.
 func (a *App) newAPI(cfg api.Config) *api.API {
-	cfg.Catalog, cfg.Keys, cfg.Static, cfg.Status = apiCatalog{a}, apiKeys{a}, apiStatic{a}, apiStatus{a}
+	cfg.Keys, cfg.Static, cfg.Status = apiKeys{a}, apiStatic{a}, apiStatus{a}
 	cfg.Audit = a.auditChange
 	cfg.Log = a.ctx.Slogger()
 	cfg.CheckBaseURL = func(s string) error {
@@ -94,7 +94,7 @@ func (a *App) open() (*openCatalog, error) {
 	if _, fail := a.directory(); fail != nil {
 		return nil, fmt.Errorf("opening the catalog: %w", catalog.ErrUnavailable)
 	}
-	if open := a.opened.ready.Load(); open != nil {
+	if open := a.opened.Load().ready.Load(); open != nil {
 		return open, nil
 	}
 	return nil, fmt.Errorf("opening the catalog: %w", catalog.ErrUnavailable)
@@ -212,6 +212,9 @@ func (a *App) keyOf(integration string) *KeyReference {
 func (a *App) place(integration, id string) (store.Store, store.Address, string, error) {
 	ref := a.keyOf(integration)
 	v, err := a.heldView(ref.Store)
+	if err == nil {
+		err = a.startView(v)
+	}
 	if err != nil {
 		return nil, store.Address{}, "", err
 	}
@@ -277,6 +280,9 @@ func (a apiKeys) Destroy(ctx context.Context, gone []catalog.Connection) error {
 	}
 	return err
 }
+
+// keepSwept has one sweep run, however many parts of the configuration write.
+func (a *App) keepSwept() { a.sweeping.Do(func() { go a.sweep() }) }
 
 // sweep ends what crashes cut off, for as long as this configuration runs.
 func (a *App) sweep() {

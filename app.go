@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,14 +57,18 @@ type App struct {
 	catalogConfig catalog.Config
 	nobody        *target // for requests that name no integration there is
 
-	mu     sync.Mutex     // guards what follows: handlers ask while provisioning
-	opened *pooledCatalog // the catalog, when something needs it
-	writes bool           // something writes to it
+	mu     sync.Mutex // guards what follows: handlers ask while provisioning
+	writes bool       // something writes to the catalog
+	ended  bool       // Cleanup ran: what was acquired is given back
 	keeper *custody.Custody
 	keptIn *openCatalog // of keeper
 	views  map[string]*heldView
 	fixed  map[string]watchedKey // keys of routes, by label, for the gauges
 	refs   []*keyUse             // keys of routes
+
+	opened   atomic.Pointer[pooledCatalog] // the catalog, when something needs it; set under mu
+	sweeping sync.Once
+	operated onDemand
 }
 
 // CaddyModule returns the Caddy module information.
@@ -173,7 +178,7 @@ func (a *App) Start() error {
 		return err
 	}
 	if a.writes {
-		go a.sweep()
+		a.keepSwept()
 	}
 	return a.awaitEager(a.ctx)
 }
@@ -182,19 +187,21 @@ func (a *App) Start() error {
 // keys. See Cleanup.
 func (*App) Stop() error { return nil }
 
-// Cleanup releases the rings. A ring that no other configuration holds lingers
-// for the requests that still run.
+// Cleanup releases the rings and the catalog. What no other configuration holds
+// lingers for the requests that still run, and so stays in its fields here.
 func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for name, v := range a.views {
+	if a.ended {
+		return nil
+	}
+	a.ended = true
+	for _, v := range a.views {
 		v.Close()
 		v.ring.release()
-		delete(a.views, name)
 	}
-	if a.opened != nil {
-		a.opened.release()
-		a.opened = nil
+	if p := a.opened.Load(); p != nil {
+		p.release()
 	}
 	return nil
 }

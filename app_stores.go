@@ -3,10 +3,12 @@ package apikeyinject
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -46,6 +48,10 @@ type keyStore interface {
 type heldView struct {
 	*keyring.View
 	ring *pooledRing
+	mod  keyStore
+
+	mu      sync.Mutex // guards started
+	started bool
 }
 
 func (a *App) loadStores(ctx caddy.Context) error {
@@ -121,6 +127,10 @@ func (a *App) view(name string) (*keyring.View, error) {
 	return v.View, nil
 }
 
+// errEnded answers who asks a configuration for something new that was replaced
+// meanwhile.
+var errEnded = errors.New("the configuration was replaced meanwhile; try again")
+
 func (a *App) heldView(name string) (*heldView, error) {
 	if name == "" {
 		name = a.DefaultStore
@@ -133,6 +143,9 @@ func (a *App) heldView(name string) (*heldView, error) {
 	if v, ok := a.views[name]; ok {
 		return v, nil
 	}
+	if a.ended {
+		return nil, errEnded
+	}
 	mod := a.modules[name]
 	ring, err := acquireRing(mod)
 	if err != nil {
@@ -140,7 +153,7 @@ func (a *App) heldView(name string) (*heldView, error) {
 	}
 	opts := mod.options()
 	opts.Observe = a.observer(name)
-	v := &heldView{View: ring.View(opts), ring: ring}
+	v := &heldView{View: ring.View(opts), ring: ring, mod: mod}
 	a.views[name] = v
 	return v, nil
 }
@@ -149,13 +162,28 @@ func (a *App) startStores() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	quieten()
-	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
-	defer cancel()
 	for name, v := range a.views {
-		if err := a.modules[name].start(ctx, v.ring.store); err != nil {
+		if err := a.startView(v); err != nil {
 			return fmt.Errorf("store %s: %w", name, err)
 		}
-		v.Start()
 	}
+	return nil
+}
+
+// startView readies a store and begins its background work, once. Stores that
+// only the API uses are started when it does.
+func (a *App) startView(v *heldView) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.started {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
+	defer cancel()
+	if err := v.mod.start(ctx, v.ring.store); err != nil {
+		return err
+	}
+	v.Start()
+	v.started = true
 	return nil
 }
