@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -41,6 +42,7 @@ const (
 //	GET    /apikey_inject/keys   addresses and versions of a local store's keys
 //	PUT    /apikey_inject/keys   sets a key
 //	DELETE /apikey_inject/keys   deletes a key's document
+//	POST   /apikey_inject/keyset  rotates the keyset of a local store
 //	POST   /apikey_inject/explain  what would become of a request, and why
 //	POST   /apikey_inject/refresh     reads a key again now
 //	POST   /apikey_inject/invalidate  forgets what is held of a key
@@ -76,12 +78,14 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return a.serveHeld(ctx, w, r)
 	case adminKeys:
 		return a.serveKeys(w, r)
+	case adminKeyset:
+		return a.serveKeyset(w, r)
 	}
 	if served, err := a.serveManage(ctx, w, r); served {
 		return err
 	}
 	return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s, and the management API: integrations, connections, providers, status, openapi.json",
-		r.URL.Path, strings.Join([]string{adminKeys, adminExplain, adminRefresh, adminInvalidate}, ", ")))
+		r.URL.Path, strings.Join([]string{adminKeys, adminKeyset, adminExplain, adminRefresh, adminInvalidate}, ", ")))
 }
 
 // serveKeys reads and writes the keys of a local store.
@@ -91,22 +95,21 @@ func (a *adminAPI) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	switch r.Method {
 	case http.MethodGet:
-		q := &keyRequest{Store: r.URL.Query().Get("store")}
-		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+		return a.withKeys(ctx, w, r.URL.Query().Get("store"), func(k *localKeys) (any, error) {
 			infos, err := k.list(ctx)
 			return map[string]any{"keys": infos}, err
-		}, w)
+		})
 	case http.MethodPut, http.MethodDelete:
 		q, err := readKeyRequest(w, r)
 		if err != nil {
 			return apiError(http.StatusBadRequest, err)
 		}
-		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+		return a.withKeys(ctx, w, q.Store, func(k *localKeys) (any, error) {
 			if r.Method == http.MethodPut {
 				return k.set(ctx, q)
 			}
 			return map[string]any{"deleted": true}, k.remove(ctx, q)
-		}, w)
+		})
 	}
 	w.Header().Set("Allow", "GET, PUT, DELETE")
 	return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
@@ -147,14 +150,14 @@ func writeAdmin(w http.ResponseWriter, answer any) error {
 	return enc.Encode(answer)
 }
 
-// withKeys runs do on the local store that q names, in the configuration that
+// withKeys runs do on the local store of that name, in the configuration that
 // serves, and answers with what it returns.
-func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys) (any, error), w http.ResponseWriter) error {
+func (*adminAPI) withKeys(ctx context.Context, w http.ResponseWriter, named string, do func(*localKeys) (any, error)) error {
 	app, err := activeApp()
 	if err != nil {
 		return err
 	}
-	name, local, err := app.localStore(q.Store)
+	name, local, err := app.localStore(named)
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
@@ -168,7 +171,7 @@ func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys
 	if err := local.start(ctx, ring.store); err != nil {
 		return apiError(http.StatusServiceUnavailable, err)
 	}
-	answer, err := do(&localKeys{name: name, store: ring.store.(*localStore), ring: ring.Ring})
+	answer, err := do(&localKeys{name: name, module: local, store: ring.store.(*localStore), ring: ring.Ring})
 	if err != nil {
 		return apiError(keysStatus(err), err)
 	}
@@ -180,7 +183,7 @@ func keysStatus(err error) int {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, store.ErrConflict):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, seal.ErrStillOld), errors.Is(err, seal.ErrNeedsOut):
 		return http.StatusConflict
 	case errors.Is(err, store.ErrUnavailable):
 		return http.StatusServiceUnavailable
