@@ -33,7 +33,7 @@ func connectionsCommand() *cobra.Command {
 		RunE:  operate(showConnection),
 	})
 	create := operatorFlags(&cobra.Command{
-		Use:   "create <integration> [<connection>] [--config name=value]... [--tag name=value]...",
+		Use:   "create <integration> [<connection>] [--connection-config name=value]... [--tag name=value]...",
 		Short: "Makes a connection with a key, read from standard input or asked for",
 		Long: `
 Makes a connection, whose key is typed when asked or given on standard input:
@@ -45,7 +45,7 @@ Without an id it gets a random one. For a connection that is there already, see
 caddy apikey-inject rotate.`,
 		RunE: operate(createConnection),
 	})
-	create.Flags().StringArray("config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
+	create.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
 	create.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
 	create.Flags().String("metadata", "", "Metadata, a JSON object")
 	create.Flags().String("end-user", "", "The id of the end user it belongs to")
@@ -199,7 +199,7 @@ func createConnection(fl caddycmd.Flags, o operator) error {
 // connectionBody is what the flags of create say.
 func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
 	body := make(map[string]any)
-	for flag, field := range map[string]string{"config": "connection_config", "tag": "tags"} {
+	for flag, field := range map[string]string{"connection-config": "connection_config", "tag": "tags"} {
 		pairs, err := pairsOf(fl, flag)
 		if err != nil {
 			return nil, err
