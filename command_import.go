@@ -57,6 +57,7 @@ type importedCount struct {
 }
 
 type importFailure struct {
+	n     int
 	Where string `json:"where"`
 	What  string `json:"what,omitempty"`
 	Error string `json:"error"`
@@ -79,6 +80,9 @@ func runImport(fl caddycmd.Flags, o operator) error {
 		return err
 	}
 	items := readItems(text)
+	for n := range items {
+		items[n].n = n
+	}
 	if len(items) == 0 {
 		return errors.New("there is nothing to import")
 	}
@@ -109,6 +113,9 @@ func runImport(fl caddycmd.Flags, o operator) error {
 func (m *importer) importAll(items []importItem, bar *progress) (*imported, error) {
 	defer bar.end()
 	done := &imported{Failures: []importFailure{}}
+	defer func() {
+		slices.SortFunc(done.Failures, func(a, b importFailure) int { return a.n - b.n })
+	}()
 	slices.SortStableFunc(items, func(a, b importItem) int {
 		switch {
 		case a.connection == b.connection:
@@ -127,7 +134,7 @@ func (m *importer) importAll(items []importItem, bar *progress) (*imported, erro
 		}
 		switch {
 		case err != nil:
-			done.Failures = append(done.Failures, importFailure{item.where, what, err.Error()})
+			done.Failures = append(done.Failures, importFailure{item.n, item.where, what, err.Error()})
 		case made:
 			counter.Made++
 		default:

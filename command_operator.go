@@ -138,7 +138,7 @@ func operate(run func(caddycmd.Flags, operator) error) func(*cobra.Command, []st
 // group makes a command of those below it.
 func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(below...)
-	var known []string
+	known := make([]string, 0, len(below))
 	for _, c := range below {
 		known = append(known, c.Name())
 	}

@@ -101,7 +101,7 @@ func versionText(n int) string {
 
 // pairsText prints a map on one line.
 func pairsText(m map[string]string) string {
-	var list []string
+	list := make([]string, 0, len(m))
 	for _, k := range sortedKeys(m) {
 		list = append(list, k+"="+m[k])
 	}

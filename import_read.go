@@ -14,6 +14,7 @@ import (
 
 // importItem is an integration or a connection in a file.
 type importItem struct {
+	n          int    // its place in the file
 	where      string // "line 12"
 	connection bool
 	raw        json.RawMessage
@@ -80,7 +81,7 @@ func itemsOf(where string, raw json.RawMessage) []importItem {
 	if trimmed := bytes.TrimSpace(raw); len(trimmed) > 0 && trimmed[0] == '[' {
 		var list []json.RawMessage
 		_ = json.Unmarshal(raw, &list) // it is valid
-		var items []importItem
+		items := make([]importItem, 0, len(list))
 		for n, v := range list {
 			items = append(items, itemsOf(fmt.Sprintf("%s, item %d", where, n+1), v)...)
 		}

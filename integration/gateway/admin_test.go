@@ -91,7 +91,7 @@ func TestOperatorsManageThroughTheAdminEndpoint(t *testing.T) {
 					{400, http.MethodPost, "/invalidate", `{"integration": "acme"}`, "has no key of its own"},
 					{400, http.MethodPost, "/invalidate", `{"connection": "cust-1"}`, "integration: is required"},
 					{400, http.MethodPost, "/refresh", `{"integration": "acme", "connection": "a/b"}`, "connection: "},
-					{400, http.MethodPost, "/refresh", `{"integration": "acme", "conection": "canary-9"}`, "did you mean"},
+					{400, http.MethodPost, "/refresh", `{"integration": "acme", "connections": "canary-9"}`, "did you mean"},
 					{400, http.MethodPost, "/refresh", `canary-9`, "is no JSON"},
 					{405, http.MethodGet, "/refresh", "", "method"},
 					{404, http.MethodGet, "/refreshh", "", "there is no"},
