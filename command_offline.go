@@ -87,6 +87,10 @@ func (t offlineKeys) find(name string) (string, *LocalStore, error) {
 	if t.config == nil {
 		local := new(LocalStore)
 		app.modules["local"] = local
+		var err error
+		if local.catalog, err = app.Catalog.config(); err != nil {
+			return "", nil, err
+		}
 		if err := local.Provision(caddy.Context{}); err != nil {
 			return "", nil, err
 		}
