@@ -92,9 +92,6 @@ func (a *App) refreshHeld(ctx context.Context, q *heldRequest) (*heldAnswer, err
 	if err != nil {
 		return nil, err
 	}
-	if err := a.startView(v); err != nil {
-		return nil, err
-	}
 	if err := v.ring.Refresh(ctx, ref.address(q.Connection)); err != nil {
 		return nil, err
 	}

@@ -76,6 +76,10 @@ func (a *App) managed() *api.API {
 	return a.operated.manage
 }
 
+// errEnded answers who asks a configuration for something new that was replaced
+// meanwhile.
+var errEnded = errors.New("the configuration was replaced meanwhile; try again")
+
 // operate has the catalog in use, also where no part of the configuration needs
 // it: then nothing was made there through an API yet, and an operator may be
 // about to. Who only looks makes no database.

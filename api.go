@@ -155,7 +155,11 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.app.useAPI()
+	if a.changes() {
+		a.app.useAPI()
+	} else {
+		a.app.useCatalog()
+	}
 	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix = a.StripPrefix + proxyPath
@@ -173,6 +177,17 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		a.gateway.policy.maxWait = defaultRetryWait
 	}
 	return nil
+}
+
+// changes tells whether any token may change something. Where none may, as on a
+// node that is a gateway only, nobody's cut-off writes are ended either: the
+// login there may not be allowed to, and who claims a write and cannot end it
+// takes it from another node for a minute.
+func (a *API) changes() bool {
+	changing := []string{api.ScopeIntegrationsWrite, api.ScopeConnectionsWrite, api.ScopeConnectSessions}
+	return slices.ContainsFunc(a.Tokens, func(t *APIToken) bool {
+		return len(t.Scopes) == 0 || slices.ContainsFunc(t.Scopes, func(s string) bool { return slices.Contains(changing, s) })
+	})
 }
 
 // tokens fills in the placeholders of the tokens.

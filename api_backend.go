@@ -1,29 +1,19 @@
 package apikeyinject
 
-// This file holds what the management API works on: the catalog, the keys, the
-// integrations of the configuration, and how all of them are doing.
+// This file holds the management API of a configuration, over its catalog.
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/custody"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/vault"
 )
-
-// sweepEvery parts two looks for writes that a crash cut off.
-const sweepEvery = time.Minute
 
 // useAPI says that this configuration writes to the catalog and to its store of
 // keys.
@@ -178,206 +168,5 @@ func (a apiCatalog) UpdateConnection(ctx context.Context, c *catalog.Connection)
 	return a.write(ctx, c.Integration, c.ID, func(db *catalog.DB) error { return db.UpdateConnection(ctx, c) })
 }
 
-// apiKeys enters and removes keys.
-type apiKeys struct{ *App }
-
-// custody returns what keeps keys and descriptions together.
-func (a *App) custody() (*custody.Custody, error) {
-	open, err := a.open()
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.keeper == nil || a.keptIn != open {
-		a.keptIn = open
-		a.keeper = custody.New(custody.Config{
-			Catalog: open.db, Place: a.place, Configured: a.configures, Learn: a.learn, Forget: a.forget,
-		})
-	}
-	return a.keeper, nil
-}
-
-// configures tells whether an integration is one of the Caddy configuration.
-func (a *App) configures(key string) bool { return a.Integrations[key] != nil }
-
-// keyOf says where the key of a connection is.
-func (a *App) keyOf(integration string) *KeyReference {
-	if i := a.Integrations[integration]; i != nil && i.Key != nil && i.Key.perConnection() {
-		return i.Key
-	}
-	return a.keyOfConnection(integration)
-}
-
-func (a *App) place(integration, id string) (store.Store, store.Address, string, error) {
-	ref := a.keyOf(integration)
-	v, err := a.heldView(ref.Store)
-	if err == nil {
-		err = a.startView(v)
-	}
-	if err != nil {
-		return nil, store.Address{}, "", err
-	}
-	return v.ring.store, ref.address(id), ref.Field, nil
-}
-
-func (a *App) learn(integration, id string, d *store.Document) {
-	ref := a.keyOf(integration)
-	if v, err := a.heldView(ref.Store); err == nil {
-		v.ring.Learn(ref.address(id), d)
-	}
-}
-
-func (a *App) forget(integration, id string) {
-	ref := a.keyOf(integration)
-	if v, err := a.heldView(ref.Store); err == nil {
-		v.ring.Invalidate(ref.address(id))
-	}
-}
-
-// Enter implements [api.Keys].
-func (a apiKeys) Enter(ctx context.Context, c *catalog.Connection, key secret.Value) error {
-	keeper, err := a.custody()
-	if err != nil {
-		return err
-	}
-	if c.Origin, err = a.originOf(ctx, c.Integration); err != nil {
-		return err
-	}
-	return a.write(ctx, c.Integration, c.ID, func(*catalog.DB) error { return keeper.Enter(ctx, c, key) })
-}
-
-// originOf says where keys that are entered now may go.
-func (a *App) originOf(ctx context.Context, integration string) (string, error) {
-	if p := a.plans[integration]; p != nil {
-		return p.base.Origin(), nil
-	}
-	i, err := apiCatalog{a}.Integration(ctx, integration)
-	if err != nil {
-		return "", err
-	}
-	return originOf(i.BaseURL), nil
-}
-
-// Remove implements [api.Keys].
-func (a apiKeys) Remove(ctx context.Context, integration, id string) error {
-	keeper, err := a.custody()
-	if err != nil {
-		return err
-	}
-	return a.write(ctx, integration, id, func(*catalog.DB) error { return keeper.Remove(ctx, integration, id) })
-}
-
-// Destroy implements [api.Keys].
-func (a apiKeys) Destroy(ctx context.Context, gone []catalog.Connection) error {
-	keeper, err := a.custody()
-	if err != nil {
-		return err
-	}
-	err = keeper.Destroy(ctx, gone)
-	for _, c := range gone {
-		err = errors.Join(err, a.write(ctx, c.Integration, c.ID, func(*catalog.DB) error { return nil }))
-	}
-	return err
-}
-
-// keepSwept has one sweep run, however many parts of the configuration write.
-func (a *App) keepSwept() { a.sweeping.Do(func() { go a.sweep() }) }
-
-// sweep ends what crashes cut off, for as long as this configuration runs.
-func (a *App) sweep() {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if keeper, err := a.custody(); err == nil {
-			done, err := keeper.Sweep(a.ctx)
-			switch {
-			case a.ctx.Err() != nil:
-				return
-			case err != nil:
-				a.logger.Warn("ending writes of keys that were cut off", zap.Error(err))
-			case done != custody.Swept{}:
-				a.logger.Info("ended writes of keys that were cut off", zap.Any("swept", done))
-			}
-		}
-		select {
-		case <-a.ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// apiStatic shows the integrations of the configuration.
-type apiStatic struct{ *App }
-
-// Integrations implements [api.Static].
-func (a apiStatic) Integrations() []*catalog.Integration {
-	list := make([]*catalog.Integration, 0, len(a.App.Integrations))
-	for _, key := range slices.Sorted(maps.Keys(a.App.Integrations)) {
-		i := a.App.Integrations[key]
-		list = append(list, &catalog.Integration{
-			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
-			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
-			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Disabled: i.Disabled,
-		})
-	}
-	return list
-}
-
-// Where implements [api.Static].
-func (a apiStatic) Where(key string) (string, bool) {
-	if !a.configures(key) {
-		return "", false
-	}
-	return "apps.apikey_inject.integrations." + key, true
-}
-
-// apiStatus says how keys and stores are doing, by what this node knows.
-type apiStatus struct{ *App }
-
-// Connection implements [api.Status].
-func (a apiStatus) Connection(integration, id string) api.KeyStatus {
-	ref := a.keyOf(integration)
-	if i := a.App.Integrations[integration]; id == "" {
-		if i == nil || i.Key == nil || i.Key.perConnection() {
-			return api.KeyStatus{}
-		}
-		ref = i.Key
-	}
-	v, err := a.heldView(ref.Store)
-	if err != nil {
-		return api.KeyStatus{}
-	}
-	st := v.Peek(ref.address(id))
-	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt}
-	switch {
-	case st.State == "missing" && st.Class == "":
-		s.State = api.StateUnknown // this node was not asked for it
-	case st.State == "missing":
-		s.State = api.StateMissing
-	case st.Rejected:
-		s.State = api.StateAuthFailed
-	case st.State == "fresh":
-		s.State = api.StateOK
-	default:
-		s.State = api.StateStale
-	}
-	return s
-}
-
-// Stores implements [api.Status].
-func (a apiStatus) Stores() []api.StoreStatus {
-	_, views := a.watched()
-	list := make([]api.StoreStatus, 0, len(views))
-	for _, name := range slices.Sorted(maps.Keys(views)) {
-		s := api.StoreStatus{Name: name, Module: a.modules[name].CaddyModule().ID.Name(), Reachable: !views[name].Health().Down}
-		if c, ok := views[name].ring.store.(*vault.Client); ok {
-			st := c.Status()
-			s.Sealed, s.TokenTTL = st.Sealed, st.TokenTTL
-		}
-		list = append(list, s)
-	}
-	return list
-}
+// Interface guard
+var _ api.Catalog = apiCatalog{}

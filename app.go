@@ -57,18 +57,19 @@ type App struct {
 	catalogConfig catalog.Config
 	nobody        *target // for requests that name no integration there is
 
-	mu     sync.Mutex // guards what follows: handlers ask while provisioning
-	writes bool       // something writes to the catalog
-	ended  bool       // Cleanup ran: what was acquired is given back
-	keeper *custody.Custody
-	keptIn *openCatalog // of keeper
-	views  map[string]*heldView
-	fixed  map[string]watchedKey // keys of routes, by label, for the gauges
-	refs   []*keyUse             // keys of routes
-
-	opened   atomic.Pointer[pooledCatalog] // the catalog, when something needs it; set under mu
+	opened   atomic.Pointer[pooledCatalog] // the catalog, once something needs it; set under mu
 	sweeping sync.Once
 	operated onDemand
+
+	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
+	started bool
+	ended   bool // cleaned up; requests of this configuration may still run
+	writes  bool // something writes to the catalog
+	keeper  *custody.Custody
+	keptIn  *openCatalog // of keeper
+	views   map[string]*heldView
+	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
+	refs    []*keyUse             // keys of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -187,22 +188,20 @@ func (a *App) Start() error {
 // keys. See Cleanup.
 func (*App) Stop() error { return nil }
 
-// Cleanup releases the rings and the catalog. What no other configuration holds
-// lingers for the requests that still run, and so stays in its fields here.
+// Cleanup releases the rings. A ring that no other configuration holds lingers
+// for the requests that still run.
 func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ended {
-		return nil
-	}
-	a.ended = true
-	for _, v := range a.views {
+	for name, v := range a.views {
 		v.Close()
 		v.ring.release()
+		delete(a.views, name)
 	}
-	if p := a.opened.Load(); p != nil {
+	if p := a.opened.Load(); p != nil && !a.ended {
 		p.release()
 	}
+	a.ended = true
 	return nil
 }
 

@@ -5,16 +5,9 @@ package apikeyinject
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -79,151 +72,13 @@ func (c *Catalog) config() (catalog.Config, error) {
 	if cfg.Driver == "sqlite" && cfg.Path == "" {
 		cfg.Path = filepath.Join(caddy.AppDataDir(), "apikey_inject", "catalog.db")
 	}
-	return cfg, x.err
-}
-
-// catalogRetry parts two attempts to open a database that is away.
-const catalogRetry = 2 * time.Second
-
-// pooledCatalog is an open catalog and how many configurations use it. It
-// belongs to the process, as rings do.
-type pooledCatalog struct {
-	cfg    catalog.Config
-	id     string
-	ready  atomic.Pointer[openCatalog]
-	start  sync.Once
-	ctx    context.Context
-	cancel context.CancelFunc
-	users  int
-	timer  *time.Timer
-}
-
-// openCatalog is a catalog that can be asked.
-type openCatalog struct {
-	db  *catalog.DB
-	dir *directory.Directory
-}
-
-var catalogs = struct {
-	sync.Mutex
-	byID map[string]*pooledCatalog
-}{byID: make(map[string]*pooledCatalog)}
-
-func init() {
-	caddy.OnExit(func(ctx context.Context) {
-		catalogs.Lock()
-		defer catalogs.Unlock()
-		for _, p := range catalogs.byID {
-			p.close(ctx)
-		}
-	})
-}
-
-// catalogID names a database. A server's is made of its URL, and shows nothing
-// of it.
-func catalogID(cfg catalog.Config) string {
-	if cfg.Driver != "postgres" {
-		return cfg.Path
+	if x.err != nil {
+		return cfg, x.err
 	}
-	return fmt.Sprintf("postgres:%x", sha256.Sum256([]byte(cfg.URL.Reveal())))
-}
-
-// acquireCatalog returns the catalog of a configuration. The caller releases it
-// once. It touches nothing.
-func acquireCatalog(cfg catalog.Config) *pooledCatalog {
-	id := catalogID(cfg)
-	catalogs.Lock()
-	defer catalogs.Unlock()
-	p, ok := catalogs.byID[id]
-	if !ok {
-		p = &pooledCatalog{cfg: cfg, id: id}
-		p.ctx, p.cancel = context.WithCancel(context.Background())
-		catalogs.byID[id] = p
+	if err := cfg.Check(); err != nil {
+		return cfg, &fieldError{"catalog", err}
 	}
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
-	p.users++
-	return p
-}
-
-// release gives a catalog back. It lingers, for requests that still run.
-func (p *pooledCatalog) release() {
-	catalogs.Lock()
-	defer catalogs.Unlock()
-	if p.users--; p.users > 0 {
-		return
-	}
-	p.timer = time.AfterFunc(linger, func() {
-		catalogs.Lock()
-		defer catalogs.Unlock()
-		if p.users > 0 {
-			return
-		}
-		delete(catalogs.byID, p.id)
-		ctx, cancel := context.WithTimeout(context.Background(), closeBudget)
-		defer cancel()
-		p.close(ctx)
-	})
-}
-
-func (p *pooledCatalog) close(ctx context.Context) {
-	p.cancel()
-	if open := p.ready.Swap(nil); open != nil {
-		err := errors.Join(open.dir.Close(ctx), open.db.Close())
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			caddy.Log().Named("apikey_inject").Warn("closing the catalog", zap.Error(err))
-		}
-	}
-}
-
-// open opens the database. A sqlite file that cannot be opened is a mistake,
-// and an error; a server that is away is waited for in the background.
-func (p *pooledCatalog) open(ctx context.Context, logger *zap.Logger) (err error) {
-	if p.ready.Load() != nil {
-		return nil
-	}
-	err = p.try(ctx)
-	if err == nil || p.cfg.Driver == "sqlite" || !errors.Is(err, catalog.ErrUnavailable) {
-		return err
-	}
-	logger.Warn("the catalog is away; requests for integrations and connections in it are refused until it is back", zap.Error(err))
-	p.start.Do(func() { go p.keepTrying() })
-	return nil
-}
-
-func (p *pooledCatalog) keepTrying() {
-	tick := time.NewTicker(catalogRetry)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ctx, cancel := context.WithTimeout(p.ctx, openBudget)
-		err := p.try(ctx)
-		cancel()
-		if err == nil {
-			processLogger("apikey_inject").Info("the catalog is there")
-			return
-		}
-	}
-}
-
-// try opens the database once.
-func (p *pooledCatalog) try(ctx context.Context) error {
-	db, err := catalog.Open(ctx, p.cfg)
-	if err != nil {
-		return err
-	}
-	dir := directory.New(db, directory.Options{})
-	dir.Start(p.ctx)
-	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir}) {
-		return errors.Join(dir.Close(ctx), db.Close())
-	}
-	return nil
+	return cfg, nil
 }
 
 // useCatalog says that this configuration needs the catalog.
@@ -258,9 +113,7 @@ func (a *App) directory() (*directory.Directory, *failure) {
 	open := p.ready.Load()
 	if open == nil {
 		// Servers may take requests before this app has started.
-		if err := a.startCatalog(); err != nil {
-			return nil, failUnavailable(0)
-		}
+		p.openNow(a.ctx, a.logger)
 		if open = p.ready.Load(); open == nil {
 			return nil, failUnavailable(catalogRetry)
 		}
@@ -309,5 +162,5 @@ func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{integration: i, plan: p, key: made.UniqueKey, label: made.UniqueKey, ofAPI: true}, nil
+	return &target{integration: i, plan: p, key: made.UniqueKey, label: made.UniqueKey, ofAPI: true, origin: p.base.Origin()}, nil
 }

@@ -56,7 +56,7 @@ func (a *App) provisionEgress() error {
 // neverDialled lists where no integration of the API may lead: to the stores,
 // the catalog, and Caddy's admin endpoint.
 func (a *App) neverDialled() []string {
-	never := []string{adminAddress(a.ctx)}
+	never := append(a.catalogConfig.Servers(), adminAddress(a.ctx))
 	for _, mod := range a.modules {
 		if v, ok := mod.(*VaultStore); ok {
 			for _, address := range v.config.Addresses {

@@ -3,12 +3,10 @@ package apikeyinject
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -48,10 +46,6 @@ type keyStore interface {
 type heldView struct {
 	*keyring.View
 	ring *pooledRing
-	mod  keyStore
-
-	mu      sync.Mutex // guards started
-	started bool
 }
 
 func (a *App) loadStores(ctx caddy.Context) error {
@@ -127,10 +121,6 @@ func (a *App) view(name string) (*keyring.View, error) {
 	return v.View, nil
 }
 
-// errEnded answers who asks a configuration for something new that was replaced
-// meanwhile.
-var errEnded = errors.New("the configuration was replaced meanwhile; try again")
-
 func (a *App) heldView(name string) (*heldView, error) {
 	if name == "" {
 		name = a.DefaultStore
@@ -143,9 +133,6 @@ func (a *App) heldView(name string) (*heldView, error) {
 	if v, ok := a.views[name]; ok {
 		return v, nil
 	}
-	if a.ended {
-		return nil, errEnded
-	}
 	mod := a.modules[name]
 	ring, err := acquireRing(mod)
 	if err != nil {
@@ -153,7 +140,18 @@ func (a *App) heldView(name string) (*heldView, error) {
 	}
 	opts := mod.options()
 	opts.Observe = a.observer(name)
-	v := &heldView{View: ring.View(opts), ring: ring, mod: mod}
+	v := &heldView{View: ring.View(opts), ring: ring}
+	if a.started { // an integration that a request chose is the first in this store
+		if err := a.startStore(a.ctx, name, v); err != nil {
+			ring.release()
+			return nil, err
+		}
+	}
+	if a.ended { // lingers for the requests that still run
+		v.Close()
+		ring.release()
+		return v, nil
+	}
 	a.views[name] = v
 	return v, nil
 }
@@ -162,28 +160,21 @@ func (a *App) startStores() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	quieten()
+	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
+	defer cancel()
 	for name, v := range a.views {
-		if err := a.startView(v); err != nil {
-			return fmt.Errorf("store %s: %w", name, err)
+		if err := a.startStore(ctx, name, v); err != nil {
+			return err
 		}
 	}
+	a.started = true
 	return nil
 }
 
-// startView readies a store and begins its background work, once. Stores that
-// only the API uses are started when it does.
-func (a *App) startView(v *heldView) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.started {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
-	defer cancel()
-	if err := v.mod.start(ctx, v.ring.store); err != nil {
-		return err
+func (a *App) startStore(ctx context.Context, name string, v *heldView) error {
+	if err := a.modules[name].start(ctx, v.ring.store); err != nil {
+		return fmt.Errorf("store %s: %w", name, err)
 	}
 	v.Start()
-	v.started = true
 	return nil
 }

@@ -92,8 +92,13 @@ func provisionOnly(config []byte) (*App, error) {
 func (a *App) toCheck(connection string) []*checked {
 	uses := slices.Clone(a.refs)
 	for _, name := range slices.Sorted(maps.Keys(a.Integrations)) {
-		if !slices.ContainsFunc(uses, func(u *keyUse) bool { return u.key == a.Integrations[name].Key }) {
-			uses = append(uses, &keyUse{label: name, key: a.Integrations[name].Key})
+		key := a.Integrations[name].Key
+		ofConnections := key == nil // which are in the catalog
+		if ofConnections {
+			key = a.keyOfConnection(name)
+		}
+		if !slices.ContainsFunc(uses, func(u *keyUse) bool { return u.key == key || ofConnections && u.label == name }) {
+			uses = append(uses, &keyUse{label: name, key: key})
 		}
 	}
 	var rows []*checked

@@ -50,6 +50,9 @@ func (h *Handler) provisionChoice(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.app.useCatalog()
+	if err := h.app.useStores(); err != nil {
+		return err
+	}
 	if !h.gateway {
 		h.warnChoice(ctx)
 	}
@@ -85,6 +88,23 @@ func (h *Handler) loadTransports(ctx caddy.Context) error {
 	return nil
 }
 
+// useStores has every store started that an integration of this configuration
+// or of the API may keep its keys in.
+func (a *App) useStores() error {
+	names := []string{a.DefaultStore}
+	for _, i := range a.Integrations {
+		if i.Key != nil {
+			names = append(names, i.Key.Store)
+		}
+	}
+	for _, name := range names {
+		if _, err := a.heldView(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // choose returns the integration of a request.
 func (h *Handler) choose(r *http.Request, repl *caddy.Replacer) (*target, *failure) {
 	if h.target != nil {
@@ -109,6 +129,7 @@ func (h *Handler) targetOf(key string) (*target, *failure) {
 	}
 	made, ok := dir.Integration(key)
 	if !ok {
+		h.chosen.byKey.Delete(key) // it may have been deleted
 		return h.app.nobody, errUnknownIntegration
 	}
 	if known, ok := h.chosen.byKey.Load(key); ok {

@@ -43,7 +43,7 @@ func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer
 		return nil, failUnavailable(0)
 	case conn.Disabled:
 		return nil, errDisabled
-	case t.ofAPI && conn.Origin != t.plan.base.Origin():
+	case t.ofAPI && conn.Origin != t.origin:
 		return nil, errOriginChanged
 	}
 	dir.Used(conn)

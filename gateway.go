@@ -88,6 +88,9 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	token, refusal := g.tokens.Authenticate(r)
 	if refusal != nil {
+		// An upstream may answer 401 as well: this one is ours.
+		w.Header().Set(errorHeader, refusal.Code)
+		w.Header().Set("Cache-Control", "no-store")
 		refusal.Write(w)
 		return nil
 	}
@@ -159,7 +162,7 @@ func (c *call) readRetries(h http.Header) *failure {
 // operator lists its host.
 func (c *call) readOverride(h http.Header, hosts []string) *failure {
 	v := h.Get(headerOverride)
-	if v == "" {
+	if v == "" && len(h[headerOverride]) <= 1 {
 		return nil
 	}
 	base, err := inject.ParseBase(v)
@@ -175,11 +178,12 @@ func (c *call) readOverride(h http.Header, hosts []string) *failure {
 }
 
 // forward adds the headers that the caller marked to be forwarded. Where the
-// name was there already the marked one wins.
+// name was there already the marked one wins. What cannot be the name of a key,
+// such as Host and the names that belong to a connection, is no header to mark.
 func (c *call) forward(t *target, from, to http.Header) {
 	for name, values := range from {
 		rest, ok := strings.CutPrefix(name, forwardPrefix)
-		if !ok || rest == "" {
+		if !ok || inject.CheckName(inject.Header, rest) != nil {
 			continue
 		}
 		rest = textproto.CanonicalMIMEHeaderKey(rest)

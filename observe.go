@@ -6,6 +6,7 @@ package apikeyinject
 import (
 	"go.uber.org/zap"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
@@ -52,4 +53,28 @@ var eventText = map[keyring.Kind]string{
 	keyring.StoreDown:      "the store is away; keys already held stay in use",
 	keyring.StoreUp:        "the store is back",
 	keyring.StoreThrottled: "the store asks to be left alone for a while",
+}
+
+// observeCatalog logs when the catalog goes and comes, and when an upstream
+// refuses or takes again the key of a connection. It belongs to the process, as
+// the catalog does.
+func observeCatalog(e directory.Event) {
+	logger := processLogger("apikey_inject")
+	fields := []zap.Field{zap.String("event", string(e.Kind))}
+	if e.Sighting.Integration != "" {
+		fields = append(fields, zap.String("integration", e.Sighting.Integration), zap.String("connection", e.Sighting.ID), zap.Int("key_version", e.Sighting.Version))
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.Error(e.Err))
+	}
+	switch e.Kind {
+	case directory.CatalogAway:
+		logger.Warn("the catalog is away; what is known of it stays in use", fields...)
+	case directory.CatalogBack:
+		logger.Info("the catalog is back", fields...)
+	case directory.ConnectionRefused:
+		logger.Warn("the upstream refuses the key of a connection", fields...)
+	case directory.ConnectionAccepted:
+		logger.Info("the upstream takes the key of a connection again", fields...)
+	}
 }

@@ -36,11 +36,16 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 		return fail
 	}
 	switch {
-	case asked && t.catalogued:
-		if ex.customer, fail = h.customer(r.Context(), t, id); fail != nil {
+	case asked && (t.catalogued || h.chosen != nil):
+		ex.customer, fail = h.customer(r.Context(), t, id)
+		switch {
+		case fail == errUnknownConnection && !t.catalogued:
+			ex.entry = t.keys.Entry(t.each.address(id)) // the store alone knows it
+		case fail != nil:
 			return fail
+		default:
+			ex.entry = ex.customer.entry
 		}
-		ex.entry = ex.customer.entry
 	case asked:
 		ex.entry = t.keys.Entry(t.each.address(id))
 	case t.own == nil:
@@ -67,17 +72,15 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 // connectionOf returns the connection of a request. asked is false where the
 // integration's own key is meant.
 func (h *Handler) connectionOf(r *http.Request, c *call, repl *caddy.Replacer) (id string, asked bool, f *failure) {
-	ok := true
 	switch {
 	case c != nil:
 		if id, asked = c.connection, c.asked; asked && store.CheckSegment(id) != nil {
 			return "", true, errConnection
 		}
 	case h.connection.expr != "":
-		if id, ok = h.connection.id(r, repl); !ok {
+		if id, asked = h.connection.id(r, repl); !asked {
 			return "", true, errConnection
 		}
-		asked = true
 	}
 	if asked {
 		repl.Set("http.apikey_inject.connection", id)

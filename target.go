@@ -22,6 +22,7 @@ type target struct {
 	plan        *plan
 	key         string // unique key; empty for an integration that has no name
 	ofAPI       bool   // made through the API
+	origin      string // where its keys may go, if so
 	ofGateway   bool   // as the gateway's callers use it
 	label       string
 	labelValue  any // label, boxed once

@@ -71,12 +71,14 @@ func TestExamples(t *testing.T) {
 	}
 	t.Run("admin-api.sh", func(t *testing.T) { adminAPI(t, vault) })
 	t.Run("local.caddyfile", local)
+	t.Run("gateway.caddyfile and api.sh", gatewayOnOneNode)
+	t.Run("gateway-vault-postgres.caddyfile and api.sh", func(t *testing.T) { gatewayOnTwoNodes(t, vault) })
 	t.Run("none is left out", func(t *testing.T) {
 		files, err := os.ReadDir(filepath.Join(harness.Root(t), "examples"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := len(examples) + 2; len(files) != want {
+		if want := len(examples) + 5; len(files) != want {
 			t.Errorf("%d files in examples, %d are tried", len(files), want)
 		}
 	})

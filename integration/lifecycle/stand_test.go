@@ -257,7 +257,7 @@ func faultTime(t *testing.T) time.Duration {
 	t.Helper()
 	s := os.Getenv("LIFECYCLE_FAULT")
 	if s == "" {
-		return 8 * time.Second
+		return 30 * time.Second
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {

@@ -149,7 +149,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(c *call, o *operation) {
 	out, err := a.run(c, o)
 	if err == nil {
-		a.audit(c, o.action, o.status, nil)
+		a.audit(c, o, o.status, nil)
 		writeJSON(c.w, o.status, out)
 		return
 	}
@@ -157,7 +157,7 @@ func (a *API) serve(c *call, o *operation) {
 	if e.Status >= 500 && !errors.Is(err, context.Canceled) {
 		a.cfg.Log.Error("management API", "operation", o.id, "code", e.Code, "error", err)
 	}
-	a.audit(c, o.action, e.Status, e)
+	a.audit(c, o, e.Status, e)
 	e.Write(c.w)
 }
 

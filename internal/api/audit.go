@@ -27,15 +27,21 @@ type AuditEntry struct {
 	Code   string
 }
 
-// audit tells of a call once it has ended.
-func (a *API) audit(c *call, action string, status int, err error) {
-	if action == "" || a.cfg.Audit == nil {
+// audit tells of a call once it has ended: of each thing that it changed, also
+// before it failed at another.
+func (a *API) audit(c *call, o *operation, status int, err error) {
+	if o.action == "" || a.cfg.Audit == nil {
 		return
 	}
-	e := AuditEntry{Time: a.cfg.Now(), Action: action, Integration: clipped(c.integration), Connection: clipped(c.connection), Status: status}
+	e := AuditEntry{Time: a.cfg.Now(), Action: o.action, Integration: clipped(c.integration), Status: o.status}
 	if c.token != nil {
 		e.Token = c.token.Name
 	}
+	for _, id := range c.changed {
+		e.Connection = clipped(id)
+		a.cfg.Audit(e)
+	}
+	e.Connection, e.Status = clipped(c.connection), status
 	if refusal, ok := errors.AsType[*Error](err); ok {
 		e.Code = refusal.Code
 	}

@@ -2,8 +2,11 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
 
 func TestEveryChangeIsAudited(t *testing.T) {
@@ -58,6 +61,68 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	if len(r.audit) > 0 {
 		t.Errorf("reading is audited: %+v", r.audit)
 	}
+}
+
+// TestEachConnectionThatIsChangedIsAudited is about one call for many.
+func TestEachConnectionThatIsChangedIsAudited(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	for _, id := range []string{"c1", "c2", "c3"} {
+		r.connection("acme", id)
+	}
+	for _, c := range []struct{ ids, want string }{
+		{`["c1","c2","c3"]`, "c1 200 , c2 200 , c3 200 "},
+		{`["c1","none"]`, "none 404 not_found"},
+	} {
+		r.audit = nil
+		r.do("PATCH", "/connections/metadata", `{"provider_config_key":"acme","connection_id":`+c.ids+`,"metadata":{"a":1}}`)
+		if got := audited(r); got != c.want {
+			t.Errorf("%s: audited %q, want %q", c.ids, got, c.want)
+		}
+	}
+}
+
+func TestConnectionsThatGoWithTheirIntegrationAreAudited(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	r.connection("acme", "c1")
+	r.connection("acme", "c2")
+	r.audit = nil
+	r.do("DELETE", "/integrations/acme?force=true", "").ok()
+	if got, want := audited(r), " 200 , c1 200 , c2 200 "; got != want {
+		t.Errorf("audited %q, want %q", got, want)
+	}
+}
+
+// TestWhatACallChangedBeforeItFailedIsAudited loses the catalog half way.
+func TestWhatACallChangedBeforeItFailedIsAudited(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	r.connection("acme", "c1")
+	r.connection("acme", "c2")
+	r.audit = nil
+	writes := 0
+	r.between = func(call string) {
+		if call == "UpdateConnection" {
+			if writes++; writes == 2 {
+				r.down = catalog.ErrUnavailable
+			}
+		}
+	}
+	r.do("POST", "/connections/metadata", `{"provider_config_key":"acme","connection_id":["c1","c2"],"metadata":{}}`).is(503, "catalog_unavailable")
+	if got, want := audited(r), "c1 201 , c2 503 catalog_unavailable"; got != want {
+		t.Errorf("audited %q, want %q", got, want)
+	}
+}
+
+// audited returns the entries there are, sorted.
+func audited(r *rig) string {
+	all := make([]string, 0, len(r.audit))
+	for _, e := range r.audit {
+		all = append(all, fmt.Sprintf("%s %d %s", e.Connection, e.Status, e.Code))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 func TestAnAuditEntryHoldsNoKey(t *testing.T) {

@@ -46,6 +46,12 @@ func TestWhatIsWrongWithAConnection(t *testing.T) {
 		"a key of too many bytes": {key(quoted(strings.Repeat("é", 5000))), []string{
 			`API key is 10000 bytes long, at most 8192 are allowed @ ["credentials","apiKey"]`,
 		}},
+		"an id that no header carries": {`{"provider_config_key":"acme","connection_id":" c","credentials":{"type":"API_KEY","apiKey":"` + canary + `"}}`, []string{
+			`connection_id has an invalid format @ ["connection_id"]`,
+		}},
+		"an id that is a word of the API": {`{"provider_config_key":"acme","connection_id":"metadata","credentials":{"type":"API_KEY","apiKey":"` + canary + `"}}`, []string{
+			`connection_id has an invalid format @ ["connection_id"]`,
+		}},
 		"unknown fields":          {enterBody(`,"oauth":1,"key":"x"`), []string{`Unknown field oauth @ ["oauth"]`, `Unknown field key @ ["key"]`}},
 		"metadata that is a list": {enterBody(`,"metadata":[]`), []string{`metadata must be an object @ ["metadata"]`}},
 		"a config that is none": {enterBody(`,"connection_config":{"a b":"x","n":5,"e":"","c":"\u0000"}`), []string{

@@ -3,9 +3,11 @@ package api
 // This file holds what a connection looks like on its way in.
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -92,8 +94,8 @@ type organizationFields struct {
 }
 
 func (in *createConnection) check(fs *faults) {
-	if in.ID != nil && store.CheckSegment(*in.ID) != nil {
-		fs.addDetail(wrongFormat, "connection_id has an invalid format", store.CheckSegment(*in.ID).Error(), "connection_id")
+	if in.ID != nil {
+		checkID(*in.ID, fs)
 	}
 	if in.Credentials != nil {
 		in.Credentials.APIKey = checkKey(in.Credentials.APIKey, fs, "credentials", "apiKey")
@@ -102,6 +104,22 @@ func (in *createConnection) check(fs *faults) {
 	in.EndUser.check(fs)
 	in.Tags = checkTags(in.Tags, fs, "tags")
 	checkWebhook(in.WebhookURL, fs)
+}
+
+// checkID refuses ids that could be another path, and those by which a key could
+// be entered but not reached any more.
+func checkID(id string, fs *faults) {
+	err := store.CheckSegment(id)
+	switch {
+	case err != nil:
+	case strings.TrimSpace(id) != id: // the gateway would take " a" for "a"
+		err = errors.New("it begins or ends with a blank, which no header carries")
+	case id == "metadata": // /connections/metadata is about others
+		err = errors.New("it is a word of the API")
+	}
+	if err != nil {
+		fs.addDetail(wrongFormat, "connection_id has an invalid format", err.Error(), "connection_id")
+	}
 }
 
 func (in *putCredentials) check(fs *faults) { in.APIKey = checkKey(in.APIKey, fs, "apiKey") }
@@ -182,7 +200,7 @@ func checkTags(tags map[string]string, fs *faults, path ...any) map[string]strin
 	}
 	lower := make(map[string]string, len(tags))
 	for name, value := range tags {
-		at := append(path[:len(path):len(path)], name)
+		at := append(slices.Clip(path), name)
 		l := strings.ToLower(name)
 		_, twice := lower[l]
 		switch {

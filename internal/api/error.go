@@ -59,7 +59,7 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) Write(w http.ResponseWriter) {
 	h := w.Header()
 	if e.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("Www-Authenticate", "Bearer")
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
@@ -80,17 +80,17 @@ func conflict(format string, args ...any) *Error {
 }
 
 func noIntegration(key string) *Error {
-	return refuse(http.StatusNotFound, "not_found", "Integration %q does not exist", key)
+	return refuse(http.StatusNotFound, "not_found", "Integration %q does not exist", clipped(key))
 }
 
 // noProviderConfig is [noIntegration] where the integration is not what the
 // request is about, in Nango's word for it.
 func noProviderConfig(key string) *Error {
-	return refuse(http.StatusNotFound, "unknown_provider_config", "Integration %q does not exist", key)
+	return refuse(http.StatusNotFound, "unknown_provider_config", "Integration %q does not exist", clipped(key))
 }
 
 func noConnection(integration, id string) *Error {
-	return refuse(http.StatusNotFound, "not_found", "Connection %q of integration %q does not exist", id, integration)
+	return refuse(http.StatusNotFound, "not_found", "Connection %q of integration %q does not exist", clipped(id), clipped(integration))
 }
 
 // retryAfter is when a store or database that is away is worth another try.

@@ -23,7 +23,7 @@ func etag(created time.Time, revision int64) string {
 
 // tag sets the ETag of the answer.
 func (c *call) tag(created time.Time, revision int64) {
-	c.w.Header().Set("ETag", etag(created, revision))
+	c.w.Header().Set("Etag", etag(created, revision))
 }
 
 // expect refuses a write that was meant for another state, by If-Match. A weak

@@ -92,9 +92,16 @@ func TestOnlyJSONIsRead(t *testing.T) {
 func TestUnknownQueryParameters(t *testing.T) {
 	r := newRig(t)
 	for _, c := range [][3]string{
-		{"GET", "/integrations?x=1", ""}, {"POST", "/integrations?x=1", acme}, {"DELETE", "/integrations/a?forse=true", ""}, {"GET", "/openapi.json?x", ""},
-		{"POST", "/integrations/a/disable?x", ""}, {"DELETE", "/integrations/a?force=yes", ""}, {"GET", "/connections/a", ""}, {"GET", "/connections/a?provider_config_key=", ""},
-		{"GET", "/connections/a?provider_config_key=a&force_refresh=1", ""}, {"GET", "/integrations/a?include=all", ""},
+		{"GET", "/integrations?x=1", ""},
+		{"POST", "/integrations?x=1", acme},
+		{"DELETE", "/integrations/a?forse=true", ""},
+		{"GET", "/openapi.json?x", ""},
+		{"POST", "/integrations/a/disable?x", ""},
+		{"DELETE", "/integrations/a?force=yes", ""},
+		{"GET", "/connections/a", ""},
+		{"GET", "/connections/a?provider_config_key=", ""},
+		{"GET", "/connections/a?provider_config_key=a&force_refresh=1", ""},
+		{"GET", "/integrations/a?include=all", ""},
 	} {
 		r.do(c[0], c[1], c[2]).is(400, "invalid_query_params")
 	}
@@ -122,16 +129,28 @@ func TestFaultsAreBounded(t *testing.T) {
 
 // everyCall is one good request of each operation, for connection c of acme.
 var everyCall = [][3]string{
-	{"GET", "/integrations", ""}, {"GET", "/integrations/acme", ""}, {"POST", "/integrations", strings.Replace(acme, "acme", "new", 1)},
-	{"PATCH", "/integrations/acme", `{}`}, {"DELETE", "/integrations/acme?force=true", ""}, {"POST", "/integrations/acme/confirm_origin", ""},
-	{"POST", "/integrations/acme/disable", ""}, {"POST", "/integrations/acme/enable", ""},
-	{"GET", "/connections", ""}, {"GET", "/connections/c?provider_config_key=acme", ""}, {"POST", "/connections", enterBody("")},
-	{"PATCH", "/connections/c?provider_config_key=acme", `{}`}, {"DELETE", "/connections/c?provider_config_key=acme", ""},
+	{"GET", "/integrations", ""},
+	{"GET", "/integrations/acme", ""},
+	{"POST", "/integrations", strings.Replace(acme, "acme", "new", 1)},
+	{"PATCH", "/integrations/acme", `{}`},
+	{"DELETE", "/integrations/acme?force=true", ""},
+	{"POST", "/integrations/acme/confirm_origin", ""},
+	{"POST", "/integrations/acme/disable", ""},
+	{"POST", "/integrations/acme/enable", ""},
+	{"GET", "/connections", ""},
+	{"GET", "/connections/c?provider_config_key=acme", ""},
+	{"POST", "/connections", enterBody("")},
+	{"PATCH", "/connections/c?provider_config_key=acme", `{}`},
+	{"DELETE", "/connections/c?provider_config_key=acme", ""},
 	{"PUT", "/connections/c/credentials?provider_config_key=acme", `{"apiKey":"` + canary + `"}`},
-	{"POST", "/connections/c/disable?provider_config_key=acme", ""}, {"POST", "/connections/c/enable?provider_config_key=acme", ""},
+	{"POST", "/connections/c/disable?provider_config_key=acme", ""},
+	{"POST", "/connections/c/enable?provider_config_key=acme", ""},
 	{"POST", "/connections/metadata", `{"provider_config_key":"acme","connection_id":"c","metadata":{}}`},
 	{"PATCH", "/connections/metadata", `{"provider_config_key":"acme","connection_id":"c","metadata":{}}`},
-	{"GET", "/status", ""}, {"GET", "/providers", ""}, {"GET", "/providers/private-api-generic", ""}, {"GET", "/openapi.json", ""},
+	{"GET", "/status", ""},
+	{"GET", "/providers", ""},
+	{"GET", "/providers/private-api-generic", ""},
+	{"GET", "/openapi.json", ""},
 }
 
 func TestEveryCallIsInTheList(t *testing.T) {

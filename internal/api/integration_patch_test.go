@@ -117,8 +117,10 @@ func TestIfMatch(t *testing.T) {
 	now := r.do("PATCH", "/integrations/acme", `{}`, with("If-Match", old)).ok().header.Get("ETag")
 	for _, tag := range []string{old, "W/" + now, `"x"`, now[1 : len(now)-1], "nonsense"} {
 		for _, c := range [][3]string{
-			{"PATCH", "/integrations/acme", `{"display_name":"b"}`}, {"DELETE", "/integrations/acme", ""},
-			{"POST", "/integrations/acme/disable", ""}, {"POST", "/integrations/acme/confirm_origin", ""},
+			{"PATCH", "/integrations/acme", `{"display_name":"b"}`},
+			{"DELETE", "/integrations/acme", ""},
+			{"POST", "/integrations/acme/disable", ""},
+			{"POST", "/integrations/acme/confirm_origin", ""},
 		} {
 			r.do(c[0], c[1], c[2], with("If-Match", tag)).is(http.StatusPreconditionFailed, "precondition_failed")
 		}

@@ -66,7 +66,9 @@ func (a *API) eachMetadata(c *call, in *metadata, fn func(old jsontext.Value) js
 			return nil, err
 		}
 	}
-	for _, id := range in.IDs.list {
+	for n, id := range in.IDs.list {
+		c.note(in.Integration, id)
+		c.changed = in.IDs.list[:n]
 		if err := a.changeMetadata(ctx, in.Integration, id, fn); err != nil {
 			return nil, err
 		}

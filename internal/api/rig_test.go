@@ -7,9 +7,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,10 +140,7 @@ func (r *rig) look(what string, a *answer) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	hidden := []string{canary, full, "-token-0002", "vault.internal", "db.internal"}
-	for _, k := range r.keys {
-		hidden = append(hidden, k)
-	}
+	hidden := slices.AppendSeq([]string{canary, full, "-token-0002", "vault.internal", "db.internal"}, maps.Values(r.keys))
 	for _, h := range hidden {
 		for _, form := range []string{h, base64.StdEncoding.EncodeToString([]byte(h)), url.QueryEscape(h)} {
 			if strings.Contains(string(a.body), form) || strings.Contains(headers(a.header), form) {

@@ -3,8 +3,6 @@ package api
 // This file holds GET /status: names, versions and ages, never a value.
 
 import (
-	"slices"
-
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
 
@@ -104,8 +102,9 @@ func (a *API) integrationStatus(i *catalog.Integration) integrationStatus {
 }
 
 func (a *API) stores() []storeData {
-	list := []storeData{}
-	for _, s := range slices.Clone(a.cfg.Status.Stores()) {
+	stores := a.cfg.Status.Stores()
+	list := make([]storeData, 0, len(stores))
+	for _, s := range stores {
 		d := storeData{Name: s.Name, Module: s.Module, Reachable: s.Reachable, Sealed: s.Sealed}
 		if s.TokenTTL > 0 {
 			seconds := int64(s.TokenTTL.Seconds())

@@ -122,15 +122,27 @@ func TestALimitedTokenSeesAndTouchesItsOwn(t *testing.T) {
 		return `{"provider_config_key":"` + integration + `","connection_id":["` + id + `"],"metadata":{}}`
 	}
 	for _, c := range [][4]string{
-		{"a", "GET", "/integrations/b", ""}, {"a", "PATCH", "/integrations/b", `{}`}, {"a", "DELETE", "/integrations/b?force=true", ""},
-		{"a", "POST", "/integrations/b/disable", ""}, {"a", "POST", "/integrations/b/confirm_origin", ""},
-		{"a", "POST", "/integrations", strings.Replace(acme, "acme", "c", 1)}, {"a", "PATCH", "/integrations/a", `{"unique_key":"c"}`},
-		{"a", "GET", "/connections/one?provider_config_key=b", ""}, {"a", "PATCH", "/connections/one?provider_config_key=b", `{}`},
-		{"a", "DELETE", "/connections/one?provider_config_key=b", ""}, {"a", "PUT", "/connections/one/credentials?provider_config_key=b", key},
-		{"a", "POST", "/connections/one/disable?provider_config_key=b", ""}, {"a", "POST", "/connections", enter("b", "new")}, {"a", "POST", "/connections/metadata", meta("b", "one")},
-		{"one", "GET", "/connections/two?provider_config_key=a", ""}, {"one", "DELETE", "/connections/two?provider_config_key=a", ""},
-		{"one", "PUT", "/connections/two/credentials?provider_config_key=a", key}, {"one", "POST", "/connections", enter("a", "two")},
-		{"one", "PATCH", "/connections/metadata", meta("a", "two")}, {"one", "POST", "/integrations/a/confirm_origin", ""}, {"one", "DELETE", "/integrations/a?force=true", ""},
+		{"a", "GET", "/integrations/b", ""},
+		{"a", "PATCH", "/integrations/b", `{}`},
+		{"a", "DELETE", "/integrations/b?force=true", ""},
+		{"a", "POST", "/integrations/b/disable", ""},
+		{"a", "POST", "/integrations/b/confirm_origin", ""},
+		{"a", "POST", "/integrations", strings.Replace(acme, "acme", "c", 1)},
+		{"a", "PATCH", "/integrations/a", `{"unique_key":"c"}`},
+		{"a", "GET", "/connections/one?provider_config_key=b", ""},
+		{"a", "PATCH", "/connections/one?provider_config_key=b", `{}`},
+		{"a", "DELETE", "/connections/one?provider_config_key=b", ""},
+		{"a", "PUT", "/connections/one/credentials?provider_config_key=b", key},
+		{"a", "POST", "/connections/one/disable?provider_config_key=b", ""},
+		{"a", "POST", "/connections", enter("b", "new")},
+		{"a", "POST", "/connections/metadata", meta("b", "one")},
+		{"one", "GET", "/connections/two?provider_config_key=a", ""},
+		{"one", "DELETE", "/connections/two?provider_config_key=a", ""},
+		{"one", "PUT", "/connections/two/credentials?provider_config_key=a", key},
+		{"one", "POST", "/connections", enter("a", "two")},
+		{"one", "PATCH", "/connections/metadata", meta("a", "two")},
+		{"one", "POST", "/integrations/a/confirm_origin", ""},
+		{"one", "DELETE", "/integrations/a?force=true", ""},
 	} {
 		r.do(c[1], c[2], c[3], as(c[0])).is(403, "forbidden")
 	}

@@ -37,6 +37,19 @@ type Config struct {
 	Now func() time.Time
 }
 
+// Check refuses a configuration that cannot be one. It touches nothing, and its
+// errors hold nothing of the URL.
+func (c Config) Check() error {
+	if _, err := dialectOf(c.Driver); err != nil {
+		return err
+	}
+	if c.Driver == "postgres" {
+		_, err := serverConfig(c.URL.Reveal())
+		return err
+	}
+	return nil
+}
+
 // DB is one holder's handle on an open, migrated database.
 type DB struct {
 	shared *shared
@@ -133,7 +146,11 @@ func (db *DB) Path() string { return db.shared.name }
 // before; an error says that bytes of theirs may still be in a file. What a
 // postgres server keeps, in its log and its backups, is not ours to purge: it
 // does nothing there.
-func (db *DB) Purge(ctx context.Context) error { return db.shared.dialect.purge(ctx, db.shared.sql) }
+func (db *DB) Purge(ctx context.Context) error {
+	// Not while another writes or purges: two that empty the log at once would
+	// be in each other's way.
+	return db.turn(ctx, func() error { return db.shared.dialect.purge(ctx, db.shared.sql) })
+}
 
 // Close gives the handle back. The last one closes the database and lets other
 // processes have it. Only the first call does anything.

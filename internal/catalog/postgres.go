@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,6 +71,30 @@ func acquireServer(cfg Config, _ func(string) bool) (target, error) {
 		url:     cfg.URL,
 		release: func() error { return nil },
 	}, nil
+}
+
+// Servers returns host and port of each server that the configuration names, so
+// that nobody else is sent there. Unix sockets are not among them, and a URL that
+// is wrong, which [Open] tells, names none.
+func (c Config) Servers() []string {
+	if c.Driver != "postgres" {
+		return nil
+	}
+	parsed, err := serverConfig(c.URL.Reveal())
+	if err != nil {
+		return nil
+	}
+	var list []string
+	add := func(host string, port uint16) {
+		if addr := net.JoinHostPort(host, strconv.Itoa(int(port))); !strings.HasPrefix(host, "/") && !slices.Contains(list, addr) {
+			list = append(list, addr)
+		}
+	}
+	add(parsed.Host, parsed.Port)
+	for _, other := range parsed.Fallbacks {
+		add(other.Host, other.Port)
+	}
+	return list
 }
 
 // serverConfig parses a URL. The parser's error is left out: it quotes the URL,

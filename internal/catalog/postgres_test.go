@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,8 +135,10 @@ func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
 	db := s.open()
 	var n int
 	must(t, db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM "+versionTable).Scan(&n))
-	if n != 3 { // the beginning, and each file
-		t.Errorf("the history has %d rows", n)
+	files, err := migrations.ReadDir("migrations/postgres")
+	must(t, err)
+	if want := 1 + len(files); n != want { // the beginning, and each file
+		t.Errorf("the history has %d rows, want %d", n, want)
 	}
 }
 
@@ -199,4 +202,23 @@ func holdsConfig(err error) bool {
 	var connect *pgconn.ConnectError
 	var parse *pgconn.ParseConfigError
 	return errors.As(err, &connect) || errors.As(err, &parse)
+}
+
+func TestTheServersOfAURL(t *testing.T) {
+	for url, want := range map[string][]string{
+		"postgres://u:p@db.internal/x":                                       {"db.internal:5432"},
+		"postgres://u:p@db-1:5433,db-2:5434/x?sslmode=disable":               {"db-1:5433", "db-2:5434"},
+		"postgres://u:p@[::1]:6000/x?sslmode=prefer":                         {"[::1]:6000"},
+		"postgres:///x?host=10.0.0.7&port=7000&user=u&sslmode=disable":       {"10.0.0.7:7000"},
+		"postgres:///x?host=/run/postgresql&user=u":                          nil,
+		"host=db-3 port=5435 user=u password=p dbname=x sslmode=verify-full": {"db-3:5435"},
+		"postgres://u:p@db:port/x":                                           nil,
+	} {
+		if got := (Config{Driver: "postgres", URL: secret.New(url)}).Servers(); !slices.Equal(got, want) {
+			t.Errorf("%s names %q, want %q", url, got, want)
+		}
+	}
+	if got := (Config{Driver: "sqlite", Path: "x"}).Servers(); got != nil {
+		t.Errorf("a file names %q", got)
+	}
 }

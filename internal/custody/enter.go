@@ -16,10 +16,14 @@ import (
 // whom the writer need not know.
 const tries = 2
 
+// AnyRevision in a connection that is entered replaces whatever row is there, or
+// creates one.
+const AnyRevision = -1
+
 // Enter stores a key for a connection and then its description c, and sets on c
 // KeyVersion, KeyUpdatedAt, Fingerprint, Revision and the times. Where
-// c.Revision is 0 it creates the connection or replaces whatever is there; else
-// it replaces the row of that revision.
+// c.Revision is 0 the connection must be new; else it replaces the row of that
+// revision, or with [AnyRevision] any.
 //
 // It is a [catalog.ErrConflict] when the row has another revision, when a key of
 // the connection is just being written or destroyed, or when somebody writes to
@@ -64,8 +68,9 @@ func (c *Custody) Enter(ctx context.Context, conn *catalog.Connection, key secre
 // a store that is away is found out before there is anything to clean up. With
 // an error, again tells whether a further try would see what was in the way.
 func (c *Custody) enter(ctx context.Context, p place, row *catalog.Connection, key secret.Value) (again bool, err error) {
-	whatever := row.Revision == 0
+	whatever := row.Revision == AnyRevision
 	if whatever {
+		row.Revision = 0
 		current, err := c.cfg.Catalog.Connection(ctx, row.Integration, row.ID)
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 			return false, err

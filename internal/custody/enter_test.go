@@ -154,3 +154,20 @@ func TestOfThoseWhoEnterAtOnceEachGetsThroughOrIsTold(t *testing.T) {
 		s.wantPending(0)
 	})
 }
+
+func TestANewConnectionReplacesNone(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		c := s.custody()
+		first := aConnection("cust-1")
+		first.Revision = 0
+		must(t, c.Enter(t.Context(), first, secret.New("the first key")))
+		second := aConnection("cust-1")
+		second.Revision, second.Tags = 0, nil
+		if err := c.Enter(t.Context(), second, secret.New("the second key")); !errors.Is(err, catalog.ErrConflict) {
+			t.Fatalf("got %v, want a conflict", err)
+		}
+		if h := s.wantKey("cust-1", "the first key"); h.row.Tags["plan"] != "pro" {
+			t.Errorf("the row has the tags %v", h.row.Tags)
+		}
+	})
+}

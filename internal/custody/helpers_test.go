@@ -152,7 +152,9 @@ func mustIntegrate(t *testing.T, db *catalog.DB, key string) {
 }
 
 func aConnection(id string) *catalog.Connection {
-	return &catalog.Connection{Integration: "acme", ID: id, Origin: "https://api.acme.example", Tags: map[string]string{"plan": "pro"}}
+	return &catalog.Connection{
+		Integration: "acme", ID: id, Origin: "https://api.acme.example", Tags: map[string]string{"plan": "pro"}, Revision: custody.AnyRevision,
+	}
 }
 
 // mustEnter enters a key, upon the row that is there.

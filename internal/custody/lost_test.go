@@ -168,6 +168,10 @@ func TestAnAnswerOfTheCatalogMayBeLost(t *testing.T) {
 		s.sweep(custody.Swept{Written: 1})
 		s.wantKey("cust-1", "k")
 
+		db = &interrupted{DB: s.db, read: away} // it is not taken for a new one
+		want(t, "reading", s.custodyOf(db, s.keys).Enter(t.Context(), aConnection("cust-1"), secret.New("k2")), catalog.ErrUnavailable)
+		s.wantKey("cust-1", "k")
+
 		db = &interrupted{DB: s.db, begin: away}
 		want(t, "beginning", s.custodyOf(db, s.keys).Enter(t.Context(), aConnection("cust-2"), secret.New("k")), catalog.ErrUnavailable)
 		s.wantNothing("cust-2")

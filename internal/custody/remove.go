@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 // Remove deletes the description of a connection and then its key with all its
@@ -66,12 +65,12 @@ func (c *Custody) RemoveAll(ctx context.Context, gone []catalog.Connection) {
 func (c *Custody) Destroy(ctx context.Context, gone []catalog.Connection) error {
 	var (
 		first error
-		away  = aways{}
+		away  aways
 	)
 	for i := range gone {
 		who := connection{gone[i].Integration, gone[i].ID}
 		p, err := c.place(who)
-		if err == nil && !away[p.store] {
+		if err == nil && !away.has(p) {
 			// The list may be long, and a sweep have been here: a connection of
 			// that name, made since, is left alone.
 			if _, err = c.cfg.Catalog.BeginKeyDelete(ctx, who.integration, who.id); errors.Is(err, catalog.ErrExists) || errors.Is(err, catalog.ErrConflict) {
@@ -84,9 +83,6 @@ func (c *Custody) Destroy(ctx context.Context, gone []catalog.Connection) error 
 		}
 		if first == nil {
 			first = err
-		}
-		if ctx.Err() != nil {
-			break
 		}
 	}
 	return first
@@ -109,14 +105,4 @@ func (c *Custody) destroy(ctx context.Context, p place, who connection) error {
 		return fmt.Errorf("destroying the key of %s: %w", who, err)
 	}
 	return nil
-}
-
-// aways are the stores that were away when they were last asked, so that a long
-// list does not wait for each of them again and again.
-type aways map[store.Store]bool
-
-func (a aways) note(p place, err error) {
-	if errors.Is(err, store.ErrUnavailable) {
-		a[p.store] = true
-	}
 }

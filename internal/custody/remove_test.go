@@ -59,6 +59,18 @@ func TestAKeyThatIsBeingWrittenIsNotRemoved(t *testing.T) {
 	s.wantKey("cust-1", "k")
 }
 
+func TestAKeyThatIsEnteredMeanwhileIsNotRemoved(t *testing.T) {
+	s := sealed(t)
+	db := &interrupted{DB: s.db, gone: func() error { mustEnter(t, s.custody(), "cust-1", "k"); return nil }}
+	want(t, "removing", s.custodyOf(db, s.keys).Remove(t.Context(), "acme", "cust-1"), catalog.ErrConflict)
+	s.wantKey("cust-1", "k")
+
+	db.gone = func() error { return catalog.ErrUnavailable } // its answer is lost
+	want(t, "removing", s.custodyOf(db, s.keys).Remove(t.Context(), "acme", "cust-1"), catalog.ErrUnavailable)
+	must(t, s.custody().Remove(t.Context(), "acme", "cust-1"))
+	s.wantNothing("cust-1")
+}
+
 func TestARemovalUnderAKeyWriteWins(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		remove := func() { must(t, s.custody().Remove(t.Context(), "acme", "cust-1")) }

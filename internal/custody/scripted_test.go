@@ -76,9 +76,26 @@ func next[T any](s *scripted, n *int, script []T) (said T) {
 // interrupted is a catalog with something that happens before a call.
 type interrupted struct {
 	*catalog.DB
+	read   func() error // before a row is read; its error is the answer
 	begin  func() error // before a key write begins; its error is the answer
 	finish func() error // before one is finished
+	gone   func() error // after a row was deleted, or was not there
 	closed func() error // after one was finished; its error is the answer
+}
+
+func (i *interrupted) Connection(ctx context.Context, integration, id string) (*catalog.Connection, error) {
+	if err := once(&i.read); err != nil {
+		return nil, err
+	}
+	return i.DB.Connection(ctx, integration, id)
+}
+
+func (i *interrupted) DeleteConnection(ctx context.Context, integration, id string) (*catalog.Connection, error) {
+	c, err := i.DB.DeleteConnection(ctx, integration, id)
+	if gone := once(&i.gone); gone != nil {
+		return nil, gone
+	}
+	return c, err
 }
 
 func (i *interrupted) BeginKeyWrite(ctx context.Context, p *catalog.PendingKey) error {
@@ -122,4 +139,20 @@ type during struct {
 func (d *during) Delete(ctx context.Context, a store.Address) error {
 	d.delete()
 	return d.keyStore.Delete(ctx, a)
+}
+
+// absent is a catalog that is away for who takes over or begins to destroy.
+type absent struct {
+	*catalog.DB
+	asked int
+}
+
+func (a *absent) ClaimPending(context.Context, *catalog.PendingKey) error {
+	a.asked++
+	return catalog.ErrUnavailable
+}
+
+func (a *absent) BeginKeyDelete(context.Context, string, string) (bool, error) {
+	a.asked++
+	return false, catalog.ErrUnavailable
 }

@@ -27,7 +27,7 @@ func (c *Custody) Sweep(ctx context.Context) (Swept, error) {
 	var (
 		s     Swept
 		first error
-		away  = aways{}
+		away  aways
 	)
 	// All are read and judged by our own clock, as the entries' times are by
 	// the clocks of nodes like this one.
@@ -41,7 +41,7 @@ func (c *Custody) Sweep(ctx context.Context) (Swept, error) {
 		}
 		who := connection{pending.Integration, pending.ID}
 		p, err := c.place(who)
-		if err == nil && !away[p.store] && ctx.Err() == nil {
+		if err == nil && !away.has(p) {
 			err = c.end(ctx, p, who, pending, &s)
 			away.note(p, err)
 		} else {
@@ -51,7 +51,7 @@ func (c *Custody) Sweep(ctx context.Context) (Swept, error) {
 			first = fmt.Errorf("sweeping: %w", err)
 		}
 	}
-	return s, errors.Join(first, ctx.Err())
+	return s, first
 }
 
 // end ends one entry, unless another node does.

@@ -59,10 +59,10 @@ func TestTheSweepLeavesWhatItCannotEnd(t *testing.T) {
 		s.cutOff(fmt.Sprintf("cust-%d", i), true)
 	}
 	s.pass(2 * time.Minute)
-	keys := &scripted{keyStore: s.keys, versions: []error{errAway}}
+	keys := &scripted{keyStore: s.keys, versions: []error{store.ErrDenied, errAway}}
 	got, err := s.custodyOf(s.db, keys).Sweep(t.Context())
-	want(t, "a store that is away", err, store.ErrUnavailable)
-	if got != (custody.Swept{Left: 3}) || keys.asked != 1 {
+	want(t, "a store that denies and goes away", err, store.ErrDenied) // the first
+	if got != (custody.Swept{Left: 3}) || keys.asked != 2 {
 		t.Errorf("swept %+v, asked %d times", got, keys.asked)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -86,6 +86,28 @@ func TestTheSweepLeavesWhatItCannotEnd(t *testing.T) {
 		t.Errorf("swept %+v", got)
 	}
 	s.sweep(custody.Swept{Written: 1})
+}
+
+func TestACatalogThatIsAwayIsAskedOnce(t *testing.T) {
+	s := sealed(t)
+	gone := make([]catalog.Connection, 3)
+	for i := range gone {
+		gone[i] = *aConnection(fmt.Sprintf("cust-%d", i))
+		s.cutOff(gone[i].ID, true)
+	}
+	s.pass(2 * time.Minute)
+	db := &absent{DB: s.db}
+	got, err := s.custodyOf(db, s.keys).Sweep(t.Context())
+	want(t, "sweeping", err, catalog.ErrUnavailable)
+	if got != (custody.Swept{Left: 3}) || db.asked != 1 {
+		t.Errorf("swept %+v, asked %d times", got, db.asked)
+	}
+	db = &absent{DB: s.db}
+	want(t, "destroying", s.custodyOf(db, s.keys).Destroy(t.Context(), gone), catalog.ErrUnavailable)
+	if db.asked != 1 {
+		t.Errorf("asked %d times", db.asked)
+	}
+	s.sweep(custody.Swept{Written: 3})
 }
 
 func TestSeveralNodesSweepAtOnce(t *testing.T) {

@@ -50,7 +50,7 @@ func (p place) write(ctx context.Context, key secret.Value, cas int) (version in
 			return now, unknown, nil
 		case now != cas:
 			return 0, lost, fmt.Errorf("writing after version %d, now there is %d: %w: %w", cas, now, store.ErrConflict, err)
-		case sent == sends || ctx.Err() != nil:
+		case sent == sends:
 			return 0, unknown, err
 		}
 	}

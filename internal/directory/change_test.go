@@ -165,6 +165,30 @@ func TestAnIntegrationReadOvertakenByAChangePublishesNothingOld(t *testing.T) {
 	})
 }
 
+func TestReadsForRequestsDoNotStallThoseOfTheQueue(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.want(one, "https://a")
+		r.put(aRow(other, "https://a"))
+		synctest.Wait()
+		r.want(other, "https://a")
+		for range 2 * background { // a change meets a read under way
+			r.set(func() { r.delay = 0 })
+			r.set(func() { r.deaf = true })
+			r.put(aRow(one, "https://a"))
+			r.set(func() { r.delay, r.deaf = time.Second, false })
+			go func() { _ = r.dir.Refresh(r.Context(), one.integration, one.id) }()
+			synctest.Wait()
+			r.set(r.ring)
+			r.pass(3 * time.Second)
+		}
+		r.put(aRow(other, "https://b"))
+		r.pass(time.Second)
+		n := r.readsOf(other)
+		r.want(other, "https://b")
+		r.wantReads(other, n) // nobody had to ask
+	})
+}
+
 func TestALoadPublishesNothingOlderThanAChange(t *testing.T) {
 	inTime(t, Options{}, func(r *rig) {
 		r.set(func() { r.delay = time.Second })
@@ -211,6 +235,22 @@ func TestWhatWasReadBeforeTheLoadIsReadAgain(t *testing.T) {
 		r.want(one, "https://c")
 		r.want(other, "https://c")
 		r.wantReads(one, n)
+	})
+}
+
+func TestAReadUnderWayWhenTheLoadBeginsPublishesNothingOld(t *testing.T) {
+	inTime(t, Options{}, func(r *rig) {
+		r.set(func() { r.delay = time.Second })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.want(one, "https://b")
+		}()
+		r.pass(500 * time.Millisecond)
+		r.put(aRow(one, "https://b")) // nobody watches yet
+		r.dir.Start(r.Context())
+		<-done
+		r.want(one, "https://b")
 	})
 }
 
@@ -278,6 +318,9 @@ func TestARefreshThatFailsIsMadeUpFor(t *testing.T) {
 
 func TestAfterLostChangesEverythingIsReadAnew(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
+		r.putIntegration(catalog.Integration{UniqueKey: "same"})
+		synctest.Wait()
+		same, _ := r.dir.Integration("same")
 		r.want(one, "https://a")
 		r.fails(other, catalog.ErrNotFound)
 		r.set(func() { r.deaf = true })
@@ -295,6 +338,9 @@ func TestAfterLostChangesEverythingIsReadAnew(t *testing.T) {
 		r.wantIntegration("https://b")
 		if _, ok := r.dir.Integration("new"); !ok {
 			t.Error("a new integration is not found")
+		}
+		if i, _ := r.dir.Integration("same"); i != same {
+			t.Error("an integration that is as it was lost its memo")
 		}
 		r.want(one, "https://b")
 		r.want(other, "https://b")

@@ -28,8 +28,10 @@ type fake struct {
 	deaf         bool // watchers hear nothing
 
 	err   error         // of everything
-	bad   map[key]error // of the read of one row
+	bad   map[key]error // of the read of one row; of the list of integrations
 	delay time.Duration // of every read of rows
+	mute  bool          // no sign of life is answered
+	stuck bool          // reads of a row do not obey their context
 
 	reads   map[key]int
 	asked   int // signs of life
@@ -99,9 +101,15 @@ func (f *fake) ring() {
 	f.bell = make(chan struct{})
 }
 
-func (f *fake) LastChange(context.Context) (int64, error) {
+func (f *fake) LastChange(ctx context.Context) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.mute {
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return 0, ctx.Err()
+	}
 	f.asked++
 	return int64(len(f.changes)), f.err
 }
@@ -142,7 +150,7 @@ func (f *fake) Watch(ctx context.Context, after int64, told func([]catalog.Chang
 
 func (f *fake) Integrations(ctx context.Context) ([]*catalog.Integration, error) {
 	f.mu.Lock()
-	all, err, delay := slices.Collect(maps.Values(f.integrations)), f.err, f.delay
+	all, err, delay := slices.Collect(maps.Values(f.integrations)), errors.Join(f.err, f.bad[key{}]), f.delay
 	f.mu.Unlock()
 	if end := pause(ctx, delay); end != nil || err != nil {
 		return nil, errors.Join(end, err)
@@ -176,6 +184,9 @@ func readRow[T any](ctx context.Context, f *fake, k key, get func() (T, bool)) (
 	f.most = max(f.most, f.flying)
 	v, ok := get()
 	err, delay := errors.Join(f.err, f.bad[k]), f.delay
+	if f.stuck {
+		ctx = context.WithoutCancel(ctx)
+	}
 	f.mu.Unlock()
 	defer f.set(func() { f.flying-- })
 	if end := pause(ctx, delay); end != nil {

@@ -77,7 +77,17 @@ func TestNobodyBeginsToReadWithoutTime(t *testing.T) {
 		if _, err := r.dir.Connection(ended(r.T), one.integration, one.id); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
+		synctest.Wait()
 		r.wantReads(one, 0)
+	})
+}
+
+func TestWhoComesWhenARowHasJustComeReadsNothing(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		held := r.want(one, "https://a") // between another's look and its turn
+		if c, f, err := r.dir.ask(one); c != held || f != nil || err != nil {
+			t.Errorf("got %v, %v, %v", c, f, err)
+		}
 	})
 }
 
@@ -104,19 +114,20 @@ func TestReadsForRequestsAreBounded(t *testing.T) {
 
 func TestWhoFindsNoPlaceIsToldInTime(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
-		r.set(func() { r.delay = time.Hour })
+		r.set(func() { r.delay, r.stuck = time.Hour, true })
 		for i := range foreground {
 			go func() { _, _ = r.find(key{"acme", fmt.Sprint("made up ", i)}) }()
 		}
 		synctest.Wait()
+		r.set(func() { r.delay = 0 })
 		began := time.Now()
 		r.fails(one, catalog.ErrUnavailable)
 		if d := time.Since(began); d != readTimeout {
 			t.Errorf("waited %s", d)
 		}
-		if r.most > foreground {
-			t.Errorf("%d reads at once", r.most)
-		}
+		r.putIntegration(catalog.Integration{UniqueKey: "acme", BaseURL: "https://b"})
+		synctest.Wait()
+		r.wantIntegration("https://b") // requests do not take the places of changes
 	})
 }
 
@@ -138,6 +149,22 @@ func TestWhatIsMadeIsFoundAtOnceThoughItWasMissing(t *testing.T) {
 		r.put(aRow(other, "https://a"))
 		synctest.Wait()
 		r.want(other, "https://a")
+	})
+}
+
+func TestWhatIsMissingAgainIsRememberedAnew(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.fails(other, catalog.ErrNotFound)
+		r.pass(unknownFor / 2)
+		r.put(aRow(other, "https://a"))
+		r.remove(other)
+		synctest.Wait()
+		r.fails(other, catalog.ErrNotFound)
+		n := r.readsOf(other)
+		r.pass(unknownFor / 2) // the first memory ends
+		r.fails(key{"acme", "another"}, catalog.ErrNotFound)
+		r.fails(other, catalog.ErrNotFound)
+		r.wantReads(other, n)
 	})
 }
 
@@ -199,6 +226,27 @@ func TestTheLeastUsedConnectionsGoBeyondTheBound(t *testing.T) {
 		if n != bound {
 			t.Errorf("%d connections are held, want %d", n, bound)
 		}
+	})
+}
+
+func TestWhatHasJustComeStays(t *testing.T) {
+	started(t, Options{MaxConnections: 3}, func(r *rig) {
+		var keys [5]key
+		for i := range keys {
+			keys[i] = key{"acme", fmt.Sprint("c", i)}
+			r.put(aRow(keys[i], "https://a"))
+		}
+		synctest.Wait()
+		for _, k := range keys {
+			r.want(k, "https://a")
+		}
+		for _, k := range keys[2:] { // the others came before
+			r.want(k, "https://a")
+			r.wantReads(k, 1)
+		}
+		r.want(one, "https://a") // though all the others are in use
+		r.want(one, "https://a")
+		r.wantReads(one, 1)
 	})
 }
 

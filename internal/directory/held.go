@@ -59,13 +59,11 @@ func (d *Directory) putConnection(c *catalog.Connection) *Connection {
 		made.slot = &slot{row: made, place: int32(len(d.ring))}
 		made.slot.noted.Store(millis(c.LastUsedAt))
 		d.ring = append(d.ring, made.slot)
-		d.unknown.remove(k)
 	case same(held.Connection, *c):
 		made = held
 	default:
 		made.slot = held.slot
 		made.slot.row = made
-		made.touched.Store(held.touched.Load())
 	}
 	d.notes.sync(k, made.slot, c, held != nil && held.KeyVersion != c.KeyVersion)
 	made.changed.Store(!d.watching)

@@ -175,8 +175,7 @@ func TestARowReadMeanwhileDoesNotUndoAVerdict(t *testing.T) {
 		r.dir.AuthFailed(c, 1)
 		r.put(aRow(one, "https://b")) // says nothing of a refusal
 		synctest.Wait()
-		r.dir.AuthFailed(c, 1)
-		r.dir.AuthAccepted(c, 1)
+		r.dir.AuthAccepted(c, 1) // ends the refusal that is still to be written
 		r.pass(time.Second)
 		r.wantVerdicts(0, 1)
 	})
@@ -278,9 +277,11 @@ func TestCloseWritesWhatIsNoted(t *testing.T) {
 		if len(r.uses) != 1 {
 			t.Errorf("wrote %v", r.uses)
 		}
+		r.dir.AuthAccepted(c, 1)
 		if err := r.dir.Close(r.Context()); err != nil { // again
 			t.Error(err)
 		}
+		r.wantVerdicts(1, 0)
 	})
 }
 

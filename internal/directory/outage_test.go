@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,14 +67,28 @@ func TestAReadThatFailsMakesSureWhetherTheCatalogIsAway(t *testing.T) {
 	})
 }
 
+func TestACatalogThatDoesNotAnswerIsAway(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		r.set(func() { r.mute, r.delay = true, time.Hour })
+		r.fails(one, catalog.ErrUnavailable)
+		r.pass(readTimeout)
+		r.wantKinds(CatalogAway)
+		if err := r.dir.Status().Outage.Err; !errors.Is(err, catalog.ErrUnavailable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestADirectoryStartsWithoutItsCatalog(t *testing.T) {
 	inTime(t, Options{}, func(r *rig) {
 		r.set(func() { r.err = errDown })
 		r.dir.Start(r.Context())
+		synctest.Wait() // no time passes
+		r.wantKinds(CatalogAway)
 		ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 		defer cancel()
 		err := r.dir.Ready(ctx)
-		if !errors.Is(err, catalog.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.Is(err, catalog.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "dialling") {
 			t.Errorf("got %v", err)
 		}
 		r.fails(one, catalog.ErrUnavailable)
@@ -114,9 +129,30 @@ func TestALoadThatFailsOnceIsTriedAgainSoon(t *testing.T) {
 	})
 }
 
+func TestIntegrationsThatCannotBeListedAreTriedAgain(t *testing.T) {
+	inTime(t, Options{}, func(r *rig) {
+		r.set(func() { r.bad[key{}] = errDown }) // and all else works
+		r.dir.Start(r.Context())
+		r.pass(time.Hour)
+		r.wantKinds()
+		r.set(func() { delete(r.bad, key{}) })
+		began := time.Now()
+		if err := r.dir.Ready(r.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d > lastPause {
+			t.Errorf("loaded after %s", d)
+		}
+	})
+}
+
 func TestAfterAnOutageChangesAreSeenWithinTwoSeconds(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
 		r.want(one, "https://a")
+		r.put(aRow(other, "https://a"))
+		synctest.Wait()
+		r.want(other, "https://a")
+		r.put(aRow(other, "https://b"))
 		r.away()
 		r.put(aRow(one, "https://b"))
 		r.putIntegration(catalog.Integration{UniqueKey: "acme", BaseURL: "https://b"})
@@ -124,6 +160,7 @@ func TestAfterAnOutageChangesAreSeenWithinTwoSeconds(t *testing.T) {
 		r.want(one, "https://a")
 		r.set(func() { r.err = nil })
 		r.pass(2 * awayBeat)
+		r.wantReads(other, 2) // its change was heard before
 		r.want(one, "https://b")
 		r.wantIntegration("https://b")
 	})
@@ -153,6 +190,7 @@ func TestAConnectionThatComesBesideAnOutagePushesNoneOut(t *testing.T) {
 			keys[i] = key{"acme", fmt.Sprint("c", i)}
 			r.put(aRow(keys[i], "https://a"))
 		}
+		synctest.Wait()
 		r.want(keys[0], "https://a")
 		r.want(keys[1], "https://a")
 		r.set(func() { r.delay = time.Second })

@@ -110,11 +110,21 @@ func scenario(t *testing.T, id string, writer, reader *node) {
 	if e := <-reader.told; e.Kind != ConnectionRefused || e.Sighting.ID != id {
 		t.Errorf("told %+v", e)
 	}
+	reader.soon("and in the row there", func() bool {
+		c, err := reader.connection(id)
+		return err == nil && c.AuthFailedVersion == 1
+	})
+	c, err = writer.connection(id)
+	writer.must(err)
 	writer.dir.AuthAccepted(c, 1)
 	reader.soon("so is the end of it", func() bool {
 		c, err := reader.connection(id)
 		return err == nil && c.AuthFailedVersion == 0
 	})
+
+	if e := <-writer.told; e.Kind != ConnectionAccepted || e.Sighting.ID != id {
+		t.Errorf("told %+v", e)
+	}
 
 	_, err = writer.db.DeleteIntegration(ctx, "acme", 0, true)
 	writer.must(err)

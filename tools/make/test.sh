@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-phases=7
+phases=8
 phase=0
 started=$SECONDS
 say() {
@@ -15,11 +15,14 @@ say() {
 trap 'code=$?; if [[ $code != 0 ]]; then echo; echo "FAILED in phase $phase of $phases after $((SECONDS - started)) s"; fi' EXIT
 
 say "system tools"
-tools/make/need.sh go git gcc curl postgres
+tools/make/need.sh go git gcc curl postgres node npm
 go version
 
 say "the Vault server that the tests run"
 tools/make/tool.sh vault github.com/hashicorp/vault -tags minimal
+
+say "Nango's SDK for Node, which the tests drive Caddy with"
+tools/make/sdk.sh
 
 say "go vet"
 go vet ./...

@@ -1,0 +1,67 @@
+package apikeyinject
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
+)
+
+// Whatever the operator opens, no integration of the API leads to what the
+// gateway itself stands on.
+func TestEgressNeverLeadsToTheCatalogNorTheAdminEndpoint(t *testing.T) {
+	t.Setenv("EGRESS_CATALOG", "postgres://caddy:x@127.0.0.1:5498,127.0.0.1:5499/gateway")
+	config := strings.TrimSuffix(appConfig(t, ""), "}") +
+		`, "egress": {"allow": ["127.0.0.0/8"]}, "catalog": {"driver": "postgres", "url": "{env.EGRESS_CATALOG}"}}`
+	ctx, err := provisionApp(t, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := loadApp(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := app.egress.DialContext(new(net.Dialer))
+	for address, never := range map[string]bool{
+		"127.0.0.1:5498": true, "127.0.0.2:5499": true, "localhost:5499": true, "127.0.0.1:2019": true,
+		"127.0.0.1:5497": false,
+	} {
+		conn, err := dial(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if denied := errors.Is(err, egress.ErrDenied); denied != never {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// A node whose tokens only call leaves the writes that were cut off elsewhere
+// to those that may end them.
+func TestOnlyANodeWhoseTokensChangeThingsEndsWrites(t *testing.T) {
+	t.Setenv("SWEEP_TOKEN", "a-token")
+	for scopes, ends := range map[string]bool{
+		`[]`: true, `["connections:write"]`: true, `["integrations:write"]`: true, `["proxy", "connect_sessions:write"]`: true,
+		`["proxy"]`: false, `["proxy", "status", "integrations:read", "connections:read"]`: false,
+	} {
+		ctx, err := provisionApp(t, appConfig(t, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := `{"tokens": [{"name": "one", "token": "{env.SWEEP_TOKEN}", "scopes": ` + scopes + `}]}`
+		mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := mod.(*API).app
+		if app.writes != ends {
+			t.Errorf("%s: ends writes: %t", scopes, app.writes)
+		}
+		if app.opened.Load() == nil {
+			t.Errorf("%s: the catalog is not in use", scopes)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package apikeyinject
+
+// This file holds the catalogs that survive reloads.
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
+)
+
+// catalogRetry parts two attempts to open a database that is away.
+const catalogRetry = 2 * time.Second
+
+// catalogWait bounds what the start of a configuration waits for a server.
+const catalogWait = 5 * time.Second
+
+// pooledCatalog is an open catalog and how many configurations use it. It
+// belongs to the process, as rings do.
+type pooledCatalog struct {
+	cfg    catalog.Config
+	id     string
+	ready  atomic.Pointer[openCatalog]
+	ctx    context.Context
+	cancel context.CancelFunc
+	users  int         // guarded by catalogs
+	timer  *time.Timer // likewise; runs while users is 0
+
+	opening sync.Mutex // held while it is tried for the first time
+	waiting bool       // it was away, and is tried again in the background
+}
+
+// openCatalog is a catalog that can be asked.
+type openCatalog struct {
+	db  *catalog.DB
+	dir *directory.Directory
+}
+
+var catalogs = struct {
+	sync.Mutex
+	byID map[string]*pooledCatalog
+}{byID: make(map[string]*pooledCatalog)}
+
+func init() {
+	caddy.OnExit(func(ctx context.Context) {
+		catalogs.Lock()
+		defer catalogs.Unlock()
+		for _, p := range catalogs.byID {
+			p.close(ctx)
+		}
+	})
+}
+
+// catalogID names a database. A server's is made of its URL, and shows nothing
+// of it.
+func catalogID(cfg catalog.Config) string {
+	if cfg.Driver != "postgres" {
+		return cfg.Path
+	}
+	return fmt.Sprintf("postgres:%x", sha256.Sum256([]byte(cfg.URL.Reveal())))
+}
+
+// acquireCatalog returns the catalog of a configuration. The caller releases it
+// once. It touches nothing.
+func acquireCatalog(cfg catalog.Config) *pooledCatalog {
+	id := catalogID(cfg)
+	catalogs.Lock()
+	defer catalogs.Unlock()
+	p, ok := catalogs.byID[id]
+	if !ok {
+		p = &pooledCatalog{cfg: cfg, id: id}
+		p.ctx, p.cancel = context.WithCancel(context.Background())
+		catalogs.byID[id] = p
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	p.users++
+	return p
+}
+
+// release gives a catalog back. It lingers, for requests that still run.
+func (p *pooledCatalog) release() {
+	catalogs.Lock()
+	defer catalogs.Unlock()
+	if p.users--; p.users > 0 {
+		return
+	}
+	p.timer = time.AfterFunc(linger, func() {
+		catalogs.Lock()
+		defer catalogs.Unlock()
+		if p.users > 0 {
+			return
+		}
+		delete(catalogs.byID, p.id)
+		ctx, cancel := context.WithTimeout(context.Background(), closeBudget)
+		defer cancel()
+		p.close(ctx)
+	})
+}
+
+func (p *pooledCatalog) close(ctx context.Context) {
+	p.cancel()
+	if open := p.ready.Swap(nil); open != nil {
+		err := errors.Join(open.dir.Close(ctx), open.db.Close())
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			caddy.Log().Named("apikey_inject").Warn("closing the catalog", zap.Error(err))
+		}
+	}
+}
+
+// open opens the database, unless that was tried before. A sqlite file that
+// cannot be opened is a mistake, and an error; a server that is away is waited
+// for in the background.
+func (p *pooledCatalog) open(ctx context.Context, logger *zap.Logger) error {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	if p.ready.Load() != nil || p.waiting {
+		return nil
+	}
+	if p.cfg.Driver == "postgres" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, catalogWait)
+		defer cancel()
+	}
+	err := p.try(ctx)
+	if err == nil || p.cfg.Driver != "postgres" {
+		return err
+	}
+	logger.Warn("the catalog is away; requests for what it holds are refused until it is back", zap.Error(err))
+	p.waiting = true
+	go p.keepTrying()
+	return nil
+}
+
+// openNow is open for a request that came before this app was started. It does
+// not wait for another one that is at it.
+func (p *pooledCatalog) openNow(ctx context.Context, logger *zap.Logger) {
+	if p.ready.Load() != nil || !p.opening.TryLock() {
+		return
+	}
+	p.opening.Unlock()
+	_ = p.open(ctx, logger) // told when the app starts
+}
+
+func (p *pooledCatalog) keepTrying() {
+	tick := time.NewTicker(catalogRetry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, openBudget)
+		err := p.try(ctx)
+		cancel()
+		if err == nil {
+			processLogger("apikey_inject").Info("the catalog is there")
+			return
+		}
+	}
+}
+
+// try opens the database once.
+func (p *pooledCatalog) try(ctx context.Context) error {
+	db, err := catalog.Open(ctx, p.cfg)
+	if err != nil {
+		return err
+	}
+	dir := directory.New(db, directory.Options{Observe: observeCatalog})
+	dir.Start(p.ctx)
+	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir}) {
+		return errors.Join(dir.Close(ctx), db.Close())
+	}
+	return nil
+}

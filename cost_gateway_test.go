@@ -1,0 +1,138 @@
+//go:build !race
+
+package apikeyinject
+
+// This file holds what the gateway may cost a request beyond what a route does.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
+)
+
+// rows is a catalog of one integration and as many connections as are asked
+// for.
+type rows struct{ integration catalog.Integration }
+
+func (*rows) LastChange(context.Context) (int64, error) { return 0, nil }
+
+func (*rows) Watch(ctx context.Context, _ int64, _ func([]catalog.Change) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (r *rows) Integrations(context.Context) ([]*catalog.Integration, error) {
+	return []*catalog.Integration{&r.integration}, nil
+}
+
+func (r *rows) Integration(context.Context, string) (*catalog.Integration, error) {
+	return &r.integration, nil
+}
+
+func (*rows) Connection(_ context.Context, integration, id string) (*catalog.Connection, error) {
+	return &catalog.Connection{Integration: integration, ID: id, Origin: "https://api.example", KeyVersion: 3, Revision: 1}, nil
+}
+
+func (*rows) NoteUse(context.Context, []catalog.Sighting) error { return nil }
+
+func (*rows) NoteAuthFailure(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
+	return nil, nil
+}
+
+func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
+	return nil, nil
+}
+
+// costlyGateway is a gateway whose upstream and proxy cost nothing, with n
+// connections that were used before.
+func costlyGateway(t testing.TB, n int) *gateway {
+	t.Helper()
+	t.Setenv("GATEWAY_COST", "a-token-of-some-length-0123456789")
+	ctx, err := provisionApp(t, appConfig(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(`{"tokens": [{"name": "ops", "token": "{env.GATEWAY_COST}"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := mod.(*API).gateway
+	dir := directory.New(&rows{catalog.Integration{
+		UniqueKey: "acme", BaseURL: "https://api.example/v1", KeyPlacement: "header", KeyName: "X-Api-Key", ValueTemplate: "Bearer ${apiKey}", Revision: 1,
+	}}, directory.Options{})
+	dir.Start(t.Context())
+	if err := dir.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
+	t.Cleanup(func() {
+		g.app.opened.Load().ready.Store(nil)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = dir.Close(ctx)
+	})
+	base := sink{&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/plain"}}}}
+	g.transport.base, g.chosen.guarded = base, base
+	g.proxy = &straight{t: g.transport}
+	for i := range n {
+		id := fmt.Sprintf("customer-%d", i)
+		memoryOf(ownLabel(t)).put("caddy-apikey-inject/acme/"+id, canary)
+		call := gatewayRequest(id)
+		w := discard{http.Header{}}
+		if err := g.ServeHTTP(w, prepared(call, w, nil), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+// gatewayRequest is a request with 12 headers of its own, and the gateway's.
+func gatewayRequest(id string) *http.Request {
+	r := requestWith(12)
+	r.URL.Path = "/proxy" + r.URL.Path
+	r.Header["Authorization"] = []string{"Bearer a-token-of-some-length-0123456789"}
+	r.Header["Provider-Config-Key"], r.Header["Connection-Id"] = []string{"acme"}, []string{id}
+	return r
+}
+
+func TestCostOfTheGatewayBeyondARoute(t *testing.T) {
+	const connections = 100_000
+	g := costlyGateway(t, connections)
+	if up := g.app.opened.Load().ready.Load().dir.Status(); up.Connections != connections {
+		t.Fatalf("%d connections are held", up.Connections)
+	}
+	h := costly(t, "header")
+	send(t, h, requestWith(12))
+
+	w := discard{http.Header{}}
+	r := requestWith(12)
+	route, through := prepared(r, w, nil), prepared(gatewayRequest("customer-77777"), w, nil)
+	aRoute := func() { _ = h.ServeHTTP(w, route, nil) }
+	aGateway := func() { _ = g.ServeHTTP(w, through, nil) }
+	var kept *http.Request
+	clone := func() { kept = r.Clone(context.Background()) }
+	_ = kept
+
+	extra := testing.AllocsPerRun(500, aGateway) - testing.AllocsPerRun(500, aRoute)
+	t.Logf("%v allocations beyond a route's", extra)
+	if extra > 6 {
+		t.Errorf("got %v allocations beyond a route's, want at most 6", extra)
+	}
+	got := medianRatio(aGateway, clone) - medianRatio(aRoute, clone)
+	for range 10 { // a machine that is busy for a while is no slow gateway
+		if got <= 0.6 {
+			break
+		}
+		got = min(got, medianRatio(aGateway, clone)-medianRatio(aRoute, clone))
+	}
+	t.Logf("%.2f times the time of Clone beyond a route's", got)
+	if got > 0.6 {
+		t.Errorf("got %.2f times the time of Clone beyond a route's, want at most 0.6", got)
+	}
+}

@@ -1,0 +1,259 @@
+// Package egress tests where integrations of the API, and base URLs that a
+// connection fills in, may lead: through a whole Caddy. It is a package of its
+// own because its test program is also the Caddy it tests: one that asks a name
+// server of the test's, so that names mean what a case says.
+//
+// That a name is judged by the address which is dialled, not by one that was
+// looked up before, is shown in internal/egress in more depth.
+package egress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/apikeyinject/caddy-apikey-inject"
+	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
+)
+
+// nameServer is the variable with the address of the name server. Where it is
+// set this program is Caddy.
+const nameServer = "EGRESS_NAME_SERVER"
+
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(nameServer); addr != "" {
+		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "udp", addr)
+		}}
+		caddycmd.Main()
+		return
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Setenv("HARNESS_CADDY", self)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// names is a name server. Of several answers to a name each is given once, and
+// the last one from then on.
+type names struct {
+	conn net.PacketConn
+
+	mu      sync.Mutex
+	answers map[string][]string
+	asked   map[string]int
+}
+
+func startNames(t *testing.T, answers map[string][]string) *names {
+	t.Helper()
+	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &names{conn: conn, answers: answers, asked: map[string]int{}}
+	done := make(chan struct{})
+	go func() { defer close(done); n.serve(t) }()
+	t.Cleanup(func() { _ = conn.Close(); <-done })
+	return n
+}
+
+func (n *names) serve(t *testing.T) {
+	b := make([]byte, 4096)
+	for {
+		size, from, err := n.conn.ReadFrom(b)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		var q dnsmessage.Message
+		if err != nil || q.Unpack(b[:size]) != nil || len(q.Questions) != 1 {
+			t.Errorf("no question: %v", err)
+			continue
+		}
+		a := dnsmessage.Message{
+			Header:    dnsmessage.Header{ID: q.ID, Response: true, RecursionAvailable: true},
+			Questions: q.Questions,
+		}
+		n.answer(&a, q.Questions[0])
+		if packed, err := a.Pack(); err == nil {
+			_, _ = n.conn.WriteTo(packed, from)
+		}
+	}
+}
+
+func (n *names) answer(a *dnsmessage.Message, q dnsmessage.Question) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
+	list := n.answers[name]
+	if list == nil {
+		a.RCode = dnsmessage.RCodeNameError
+		return
+	}
+	// A client asks for addresses of both kinds, once each per look.
+	asked := fmt.Sprint(name, " ", q.Type)
+	ip := netip.MustParseAddr(list[min(n.asked[asked], len(list)-1)])
+	n.asked[asked]++
+	var body dnsmessage.ResourceBody
+	switch {
+	case q.Type == dnsmessage.TypeA && ip.Is4():
+		body = &dnsmessage.AResource{A: ip.As4()}
+	case q.Type == dnsmessage.TypeAAAA && ip.Is6():
+		body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
+	default:
+		return
+	}
+	a.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}, Body: body}}
+}
+
+// count tells how often a name was looked up.
+func (n *names) count(name string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked[fmt.Sprint(name, " ", dnsmessage.TypeA)]
+}
+
+// ops may do everything.
+const ops = "ops-token-7c1e"
+
+// rig is a Caddy with the API, the local store, and a name server of its own.
+type rig struct {
+	t     *testing.T
+	up    *harness.Upstream
+	caddy *harness.Caddy
+	names *names
+	http  *http.Client
+	url   string
+}
+
+// settings are what a rig may vary.
+type settings struct {
+	allow  string // what egress allows
+	global string // lines of the global option. Default: store local
+	site   string // lines of the site
+	names  map[string][]string
+	env    []string
+}
+
+// newRig starts a Caddy.
+func newRig(t *testing.T, s settings) *rig {
+	t.Helper()
+	port := harness.Port(t)
+	r := &rig{t: t, up: harness.NewUpstream(t, nil), names: startNames(t, s.names), http: harness.HTTP1Client(t, nil), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	if s.global == "" {
+		s.global = "\t\tstore local\n"
+	}
+	if s.allow != "" {
+		s.global += "\t\tegress {\n\t\t\tallow " + s.allow + "\n\t\t}\n"
+	}
+	config := "{\n\tapikey_inject {\n" + s.global + "\t}\n}\n" + harness.Site(port, s.site+"\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t}")
+	r.caddy = harness.StartCaddy(t, config, harness.Env(append(s.env, "OPS="+ops, nameServer+"="+r.names.conn.LocalAddr().String())...))
+	return r
+}
+
+// do calls the API or the gateway.
+func (r *rig) do(method, path string, body any, lines ...string) (int, http.Header, string) {
+	r.t.Helper()
+	var sent string
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		sent = string(b)
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, strings.NewReader(sent))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+ops)
+	for _, l := range lines {
+		name, value, _ := strings.Cut(l, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := r.http.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, string(b)
+}
+
+// create makes an integration, and says what the API answered.
+func (r *rig) create(key, baseURL string) (int, string) {
+	r.t.Helper()
+	status, _, body := r.do(http.MethodPost, "/integrations", map[string]any{
+		"provider": "private-api-generic", "unique_key": key, "integration_config": map[string]string{"baseUrl": baseURL, "keyName": "X-Api-Key"},
+	})
+	return status, body
+}
+
+// enter makes a connection, and says what the API answered.
+func (r *rig) enter(integration, id string, config map[string]string) (int, string) {
+	r.t.Helper()
+	body := map[string]any{
+		"provider_config_key": integration, "connection_id": id, "credentials": map[string]string{"type": "API_KEY", "apiKey": "key-of-" + id},
+	}
+	if config != nil {
+		body["connection_config"] = maps.Clone(config)
+	}
+	status, _, answer := r.do(http.MethodPost, "/connections", body)
+	return status, answer
+}
+
+// made makes an integration with one connection, both of which the API takes.
+func (r *rig) made(key, baseURL string) {
+	r.t.Helper()
+	if status, body := r.create(key, baseURL); status != http.StatusOK {
+		r.t.Fatalf("%s: %d %s", baseURL, status, body)
+	}
+	if status, body := r.enter(key, "c", nil); status != http.StatusCreated {
+		r.t.Fatalf("%s: %d %s", baseURL, status, body)
+	}
+}
+
+// call goes through the gateway and returns status and code.
+func (r *rig) call(integration, id string, lines ...string) (int, string) {
+	r.t.Helper()
+	status, header, _ := r.do(http.MethodGet, "/proxy/users", nil, append(lines, "Provider-Config-Key: "+integration, "Connection-Id: "+id)...)
+	return status, header.Get("Apikey-Inject-Error")
+}
+
+// wantDenied fails unless a call is refused and no connection was opened to the
+// upstream. It returns what the log says of it.
+func (r *rig) wantDenied(t *testing.T, integration, id string, lines ...string) string {
+	t.Helper()
+	before, mark := r.up.Connections(), r.caddy.Log.Mark()
+	if status, code := r.call(integration, id, lines...); status != http.StatusForbidden || code != "egress_denied" {
+		t.Errorf("answered %d %s, want 403 egress_denied", status, code)
+	}
+	if n := r.up.Connections(); n != before {
+		t.Errorf("%d connections were opened", n-before)
+	}
+	return r.caddy.Log.Since(mark)
+}
