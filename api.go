@@ -168,7 +168,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	} else {
 		a.app.useCatalog()
 	}
-	a.manage = a.app.newAPI(api.Config{Tokens: tokens, Prefix: a.StripPrefix})
+	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
 	h.gateway = true

@@ -70,9 +70,9 @@ func costlyGateway(t testing.TB, n int) *gateway {
 	if err := dir.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.app.opened.ready.Store(&openCatalog{dir: dir})
+	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
 	t.Cleanup(func() {
-		g.app.opened.ready.Store(nil)
+		g.app.opened.Load().ready.Store(nil)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = dir.Close(ctx)
@@ -104,7 +104,7 @@ func gatewayRequest(id string) *http.Request {
 func TestCostOfTheGatewayBeyondARoute(t *testing.T) {
 	const connections = 100_000
 	g := costlyGateway(t, connections)
-	if up := g.app.opened.ready.Load().dir.Status(); up.Connections != connections {
+	if up := g.app.opened.Load().ready.Load().dir.Status(); up.Connections != connections {
 		t.Fatalf("%d connections are held", up.Connections)
 	}
 	h := costly(t, "header")

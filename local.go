@@ -148,6 +148,9 @@ func (s *LocalStore) start(ctx context.Context, opened store.Store) error {
 	if err != nil {
 		return err
 	}
+	if err := local.Use(ctx, s.source); err != nil { // an earlier configuration may have opened it
+		return err
+	}
 	if local.KeysetMade() {
 		local.said.Do(func() {
 			processLogger("apikey_inject.stores.local").Warn("made a keyset for the local store; back it up, the keys are lost without it",
