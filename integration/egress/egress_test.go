@@ -31,7 +31,6 @@ var metadata = []string{
 }
 
 func TestJ1AndJ2NoSpellingLeadsToThisMachineOrToMetadata(t *testing.T) {
-	t.Parallel()
 	// Private addresses are open, also by name: these are not.
 	r := newRig(t, settings{allow: "private_ranges .internal.example", names: map[string][]string{
 		"loop.example": {"127.0.0.1"}, "alias.internal.example": {"127.0.0.1"}, "metadata.internal.example": {"169.254.169.254"}, "a.localhost": {"127.0.0.1"},
@@ -157,7 +156,6 @@ func TestJ4AndJ5PrivateAddressesAreOpenedByRangeOrByName(t *testing.T) {
 }
 
 func TestJ6TheStoreTheCatalogAndTheAdminEndpointAreNeverReached(t *testing.T) {
-	t.Parallel()
 	vault, db := vaulttest.Start(t), pgtest.Database(t)
 	r := newRig(t, settings{
 		allow:  "127.0.0.0/8 ::1 private_ranges .example",

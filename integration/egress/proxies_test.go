@@ -19,9 +19,10 @@ func TestJ7NoProxyOfTheEnvironmentSeesAKey(t *testing.T) {
 	static := func(name, more string) string {
 		return "\t\tintegration " + name + " http://up.example:1234 {\n\t\t\tname X-Api-Key\n\t\t\tkey prod\n\t\t\tallow anyone\n\t\t\tinsecure_http\n" + more + "\t\t}\n"
 	}
-	env := []string{"VT=" + vault.Token}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
-		env = append(env, name+"="+proxy.URL())
+	to := proxy.URL()
+	env := []string{
+		"VT=" + vault.Token,
+		"HTTP_PROXY=" + to, "HTTPS_PROXY=" + to, "ALL_PROXY=" + to, "http_proxy=" + to, "https_proxy=" + to, "all_proxy=" + to,
 	}
 	r := newRig(t, settings{
 		global: "\t\tstore vault {\n\t\t\taddress " + vault.Addr + "\n\t\t\tauth token {env.VT}\n\t\t}\n" +
@@ -42,8 +43,9 @@ func TestJ7NoProxyOfTheEnvironmentSeesAKey(t *testing.T) {
 	if n := proxy.Connections(); n != 0 {
 		t.Errorf("J7: the proxy of the environment got %d connections", n)
 	}
-	var targets []string
-	for _, got := range listed.Requests() {
+	received := listed.Requests()
+	targets := make([]string, 0, len(received))
+	for _, got := range received {
 		targets = append(targets, got.Target)
 		if v := strings.Join(got.Values("X-Api-Key"), ""); v != "key-of-prod" {
 			t.Errorf("J7: the proxy of the configuration got %s", got)
@@ -55,7 +57,6 @@ func TestJ7NoProxyOfTheEnvironmentSeesAKey(t *testing.T) {
 }
 
 func TestJ8AValueOfAConnectionIsRefusedWhenItIsWrittenAndWhenItIsUsed(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{allow: "127.0.0.1"})
 	for place, base := range map[string]string{
 		"a label":           "http://${connectionConfig.v}.0.0.1:" + strings.Split(r.up.Addr(), ":")[1],

@@ -33,7 +33,7 @@ func providers(t *testing.T) []provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []provider
+	out := make([]provider, 0, len(rows))
 	for i, row := range rows[1:] {
 		name := fmt.Sprintf("%s-%d", row[0], i+2) // by line: one name stands twice
 		out = append(out, provider{name, row[1], row[2], row[3], row[4]})
@@ -85,13 +85,14 @@ type led struct {
 func leadTo(u *harness.Upstream, baseURL string) led {
 	host, port, _ := strings.Cut(u.Addr(), ":")
 	l := led{config: map[string]string{}}
-	rest, whole := "", field.FindStringSubmatch(baseURL)
+	var rest string
+	whole := field.FindStringSubmatch(baseURL)
 	if whole != nil && strings.HasPrefix(baseURL, whole[0]) {
 		rest = strings.TrimPrefix(baseURL, whole[0])
 		l.baseURL, l.config[whole[1]], l.path = whole[0], u.URL()+"/deep", "/deep"
 	} else {
 		authority, path, slash := strings.Cut(strings.TrimPrefix(baseURL, "https://"), "/")
-		if rest = ""; slash {
+		if slash {
 			rest = "/" + path
 		}
 		l.baseURL = "https://" + l.authority(authority, host, port)
@@ -131,17 +132,16 @@ func (l *led) authority(authority, host, port string) string {
 }
 
 func TestA12PlacementsOfRealAPIsThroughTheGateway(t *testing.T) {
-	t.Parallel()
 	ca := harness.NewCA(t)
 	r := newRig(t, settings{local: true, tls: ca.ServerTLS(), env: []string{"SSL_CERT_FILE=" + ca.File}})
 	perConnection := 0
 	for _, p := range providers(t) {
 		// Of two candidates a connection may say what either needs.
-		var ways []led
-		var base []string
-		for _, candidate := range strings.Split(p.baseURL, " || ") {
-			l := leadTo(r.up, candidate)
-			ways, base = append(ways, l), append(base, l.baseURL)
+		candidates := strings.Split(p.baseURL, " || ")
+		ways, base := make([]led, len(candidates)), make([]string, len(candidates))
+		for i, candidate := range candidates {
+			ways[i] = leadTo(r.up, candidate)
+			base[i] = ways[i].baseURL
 		}
 		p.create(r, strings.Join(base, " || "))
 		if len(ways[0].config) > 0 {
@@ -174,7 +174,6 @@ func TestA12PlacementsOfRealAPIsThroughTheGateway(t *testing.T) {
 }
 
 func TestA12TheAPITakesPlacementsOfRealAPIsAsTheyStand(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true})
 	for _, p := range providers(t) {
 		t.Run("A12 "+p.name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 )
 
 func TestNoHeaderOfACallerUndoesOrForgesTheKey(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true})
 	r.integration("acme", "")
 	r.connection("acme", "c", "key-of-c")
@@ -31,17 +30,24 @@ func TestNoHeaderOfACallerUndoesOrForgesTheKey(t *testing.T) {
 		{"a mark without a name", []string{"Nango-Proxy-: x"}, nil},
 		{"marked twice", []string{"Nango-Proxy-Nango-Proxy-X-Twice: x", "Nango-Proxy-Nango-Proxy-X-Api-Key: mine"}, nil},
 		{"the gateway's own, marked", []string{"Nango-Proxy-Provider-Config-Key: acme", "Nango-Proxy-Connection-Id: d", "Nango-Proxy-Retries: 9", "Nango-Proxy-Base-Url-Override: http://evil.example"}, nil},
-		{"of the connection, marked", []string{"Nango-Proxy-Connection: X-Api-Key", "Nango-Proxy-Upgrade: h2c", "Nango-Proxy-Te: trailers", "Nango-Proxy-Keep-Alive: 5",
-			"Nango-Proxy-Proxy-Connection: close", "Nango-Proxy-Http2-Settings: AAMAAABk", "Nango-Proxy-Trailer: X-Api-Key", "Nango-Proxy-Proxy-Authorization: Basic x"}, nil},
+		{"of the connection, marked", []string{
+			"Nango-Proxy-Connection: X-Api-Key", "Nango-Proxy-Upgrade: h2c", "Nango-Proxy-Te: trailers", "Nango-Proxy-Keep-Alive: 5",
+			"Nango-Proxy-Proxy-Connection: close", "Nango-Proxy-Http2-Settings: AAMAAABk", "Nango-Proxy-Trailer: X-Api-Key", "Nango-Proxy-Proxy-Authorization: Basic x",
+		}, nil},
 		{"a length, marked", []string{"Nango-Proxy-Content-Length: 5", "Nango-Proxy-Transfer-Encoding: chunked"}, nil},
-		{"a host, marked", []string{"Nango-Proxy-Host: evil.example", "Nango-Proxy-X-Forwarded-Host: evil.example", "Nango-Proxy-Forwarded: host=evil.example",
-			"Nango-Proxy-X-Original-Url: /admin", "Nango-Proxy-X-Rewrite-Url: /admin", "Nango-Proxy-Via: 1.1 x", "Nango-Proxy-X-Real-Ip: 1.2.3.4"}, nil},
+		{"a host, marked", []string{
+			"Nango-Proxy-Host: evil.example", "Nango-Proxy-X-Forwarded-Host: evil.example", "Nango-Proxy-Forwarded: host=evil.example",
+			"Nango-Proxy-X-Original-Url: /admin", "Nango-Proxy-X-Rewrite-Url: /admin", "Nango-Proxy-Via: 1.1 x", "Nango-Proxy-X-Real-Ip: 1.2.3.4",
+		}, nil},
 		{"the key's name in Connection", []string{"Connection: X-Api-Key", "Connection: keep-alive, x-api-key"}, nil},
 		{"the gateway's own in Connection", []string{"Connection: Provider-Config-Key, Connection-Id, Authorization, Nango-Proxy-X-Api-Key"}, nil},
 		{"a marked one in Connection", []string{"Connection: X-Marked", "Nango-Proxy-X-Marked: x"}, []string{"X-Marked: x"}},
 		{"about the caller", []string{"X-Forwarded-For: 1.2.3.4", "Forwarded: for=1.2.3.4", "X-Real-Ip: 1.2.3.4", "Cookie: session=1", "Proxy-Authorization: Basic x"}, nil},
-		{"what is said expressly", []string{"Nango-Proxy-Authorization: Bearer theirs", "Nango-Proxy-Cookie: a=b", "nango-proxy-accept-language: de"},
-			[]string{"Authorization: Bearer theirs", "Cookie: a=b", "Accept-Language: de"}},
+		{
+			"what is said expressly",
+			[]string{"Nango-Proxy-Authorization: Bearer theirs", "Nango-Proxy-Cookie: a=b", "nango-proxy-accept-language: de"},
+			[]string{"Authorization: Bearer theirs", "Cookie: a=b", "Accept-Language: de"},
+		},
 		{"marked and unmarked", []string{"X-Both: plain", "Nango-Proxy-X-Both: marked"}, []string{"X-Both: marked"}},
 		{"several of a name", []string{"Accept: a", "Accept: b"}, []string{"Accept: a", "Accept: b"}},
 	} {
@@ -69,7 +75,6 @@ func TestNoHeaderOfACallerUndoesOrForgesTheKey(t *testing.T) {
 }
 
 func TestControlHeadersAreReadOnceAndInOneSpelling(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true})
 	for _, key := range []string{"acme", "other"} {
 		r.integration(key, "")
@@ -126,7 +131,6 @@ func TestControlHeadersAreReadOnceAndInOneSpelling(t *testing.T) {
 }
 
 func TestPathsBelowTheGateway(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true, api: "\t\tstrip_prefix /api\n"})
 	r.api(http.StatusOK, http.MethodPost, "/api/integrations", creating("acme", r.up.URL()+"/v1"))
 	r.api(http.StatusCreated, http.MethodPost, "/api/connections", entering("acme", "c", "key-of-c"))
@@ -201,14 +205,18 @@ func sameEscaped(a, b string) bool {
 }
 
 func TestPagesOfOtherSitesGetNothing(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true, global: "\t\tintegration fixed http://127.0.0.1:1 {\n\t\t\tname X-Api-Key\n\t\t\tkey fixed\n\t\t\tallow_origin https://app.example\n\t\t}\n"})
 	r.integration("acme", "")
 	r.connection("acme", "c", "key-of-c")
 	own := []string{"Provider-Config-Key: acme", "Connection-Id: c"}
 	for _, page := range [][]string{
-		{"Origin: https://evil.example"}, {"Origin: null"}, {"Origin:  http://" + r.addr() + ".evil.example"}, {"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-site"},
-		{"Origin: http://" + r.addr(), "Origin: https://evil.example"}, {"Origin: https://" + r.addr()}, // another scheme
+		{"Origin: https://evil.example"},
+		{"Origin: null"},
+		{"Origin:  http://" + r.addr() + ".evil.example"},
+		{"Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: same-site"},
+		{"Origin: http://" + r.addr(), "Origin: https://evil.example"},
+		{"Origin: https://" + r.addr()}, // another scheme
 	} {
 		t.Run(fmt.Sprint(page), func(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "HEAD"} {

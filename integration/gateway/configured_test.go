@@ -26,7 +26,6 @@ func basic(user string) string {
 }
 
 func TestAnIntegrationOfTheConfigurationThroughTheGateway(t *testing.T) {
-	t.Parallel()
 	up := harness.NewUpstream(t, nil)
 	fixed := func(name string, lines ...string) string {
 		return "\t\tintegration " + name + " " + up.URL() + "/" + name + " {\n\t\t\tname Authorization\n\t\t\ttemplate \"Api-Key ${apiKey}\"\n\t\t\t" + strings.Join(lines, "\n\t\t\t") + "\n\t\t}\n"

@@ -13,7 +13,6 @@ import (
 )
 
 func TestG15AnIDIsNeverAnotherPath(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{counted: true})
 	r.integration("acme", "")
 	r.connection("acme", "x", "key-of-x")

@@ -31,7 +31,7 @@ func (a *reply) faultsOf(t *testing.T) []string {
 	if a.status != http.StatusBadRequest || body.Error.Code != "invalid_body" {
 		t.Errorf("answered %d %s, want 400 invalid_body", a.status, a.body)
 	}
-	var paths []string
+	paths := make([]string, 0, len(body.Error.Errors))
 	for _, e := range body.Error.Errors {
 		var path []string
 		for _, p := range e.Path {
@@ -47,7 +47,6 @@ func (a *reply) faultsOf(t *testing.T) []string {
 }
 
 func TestI1AndI2AllThatIsWrongWithAnIntegrationIsSaidAtOnce(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true})
 	const head = `"provider": "private-api-generic", "unique_key": "acme"`
 	for _, c := range []struct {
@@ -61,13 +60,19 @@ func TestI1AndI2AllThatIsWrongWithAnIntegrationIsSaidAtOnce(t *testing.T) {
 		{"I1 null", `{` + head + `, "integration_config": null}`, []string{"integration_config"}},
 		{"I1 nothing at all", `{}`, []string{"integration_config.baseUrl", "integration_config.keyName", "provider", "unique_key"}},
 		{"I2 a placement that is none", `{` + head + `, "integration_config": {"baseUrl": "https://api.acme.com", "keyName": "k", "keyPlacement": "cookie"}}`, []string{"integration_config.keyPlacement"}},
-		{"I2 everything", `{"provider": "private-api-generic", "unique_key": "a/b", "display_name": 7, "integration_config":
+		{
+			"I2 everything", `{"provider": "private-api-generic", "unique_key": "a/b", "display_name": 7, "integration_config":
 			{"baseUrl": "ftp://x", "keyPlacement": "body", "keyName": "X Api", "valueTemplate": "none", "keyLabel": [], "foo": 1}, "bar": {}}`,
-			[]string{"bar", "display_name", "integration_config.baseUrl", "integration_config.foo", "integration_config.keyLabel", "integration_config.keyName",
-				"integration_config.keyPlacement", "integration_config.valueTemplate", "unique_key"}},
+			[]string{
+				"bar", "display_name", "integration_config.baseUrl", "integration_config.foo", "integration_config.keyLabel", "integration_config.keyName",
+				"integration_config.keyPlacement", "integration_config.valueTemplate", "unique_key",
+			},
+		},
 		{"I12 key", `{` + head + `, "key": "acme/prod", "integration_config": {"baseUrl": "https://api.acme.com", "keyName": "k"}}`, []string{"key"}},
-		{"I12 path and store", `{` + head + `, "integration_config": {"baseUrl": "https://api.acme.com", "keyName": "k", "path": "acme/prod", "store": "vault"}}`,
-			[]string{"integration_config.path", "integration_config.store"}},
+		{
+			"I12 path and store", `{` + head + `, "integration_config": {"baseUrl": "https://api.acme.com", "keyName": "k", "path": "acme/prod", "store": "vault"}}`,
+			[]string{"integration_config.path", "integration_config.store"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := r.as(ops, http.MethodPost, "/integrations", c.body).faultsOf(t); !slices.Equal(got, c.faults) {
@@ -110,7 +115,6 @@ func TestI1AndI2AllThatIsWrongWithAnIntegrationIsSaidAtOnce(t *testing.T) {
 }
 
 func TestI3APatchIsMergedAndTheResultIsValidated(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, settings{local: true})
 	r.integration("acme", `, "keyLabel": "Acme key"`)
 	r.connection("acme", "cust-1", "key-of-1")

@@ -33,7 +33,6 @@ var many = settings{
 }
 
 func TestI8WhoHasNoTokenOrScopeGetsNothing(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, many)
 	r.integration("acme", "")
 	r.integration("other", "")
@@ -89,11 +88,20 @@ func TestI8WhoHasNoTokenOrScopeGetsNothing(t *testing.T) {
 		token, method, path string
 		status              int
 	}{
-		{reader, "GET", "/integrations", yes}, {reader, "GET", "/connections", yes}, {reader, "POST", "/integrations", no},
-		{reader, "DELETE", connectionPath("acme", "cust-1"), no}, {reader, "PATCH", "/integrations/acme", no}, {reader, "GET", "/status", no},
-		{agents, "GET", "/status", yes}, {agents, "GET", "/integrations", no}, {agents, "POST", "/connections", no},
-		{monitor, "GET", "/status", yes}, {monitor, "GET", "/connections", no},
-		{one, "GET", connectionPath("acme", "cust-1"), yes}, {one, "GET", connectionPath("acme", "cust-2"), no}, {one, "DELETE", connectionPath("acme", "cust-2"), no},
+		{reader, "GET", "/integrations", yes},
+		{reader, "GET", "/connections", yes},
+		{reader, "POST", "/integrations", no},
+		{reader, "DELETE", connectionPath("acme", "cust-1"), no},
+		{reader, "PATCH", "/integrations/acme", no},
+		{reader, "GET", "/status", no},
+		{agents, "GET", "/status", yes},
+		{agents, "GET", "/integrations", no},
+		{agents, "POST", "/connections", no},
+		{monitor, "GET", "/status", yes},
+		{monitor, "GET", "/connections", no},
+		{one, "GET", connectionPath("acme", "cust-1"), yes},
+		{one, "GET", connectionPath("acme", "cust-2"), no},
+		{one, "DELETE", connectionPath("acme", "cust-2"), no},
 		{one, "POST", "/integrations/acme/confirm_origin", no},
 	} {
 		t.Run("I8 "+c.token+" "+c.method+" "+c.path, func(t *testing.T) {
@@ -114,9 +122,17 @@ func TestI8WhoHasNoTokenOrScopeGetsNothing(t *testing.T) {
 		token, integration, id string
 		status                 int
 	}{
-		{reader, "acme", "cust-1", no}, {monitor, "acme", "cust-1", no},
-		{agents, "acme", "cust-1", yes}, {agents, "acme", "cust-2", yes}, {agents, "other", "cust-1", no}, {agents, "no-such", "cust-1", no},
-		{one, "acme", "cust-1", yes}, {one, "other", "cust-1", yes}, {one, "acme", "cust-2", no}, {one, "acme", "no-such", no}, {one, "acme", "", no},
+		{reader, "acme", "cust-1", no},
+		{monitor, "acme", "cust-1", no},
+		{agents, "acme", "cust-1", yes},
+		{agents, "acme", "cust-2", yes},
+		{agents, "other", "cust-1", no},
+		{agents, "no-such", "cust-1", no},
+		{one, "acme", "cust-1", yes},
+		{one, "other", "cust-1", yes},
+		{one, "acme", "cust-2", no},
+		{one, "acme", "no-such", no},
+		{one, "acme", "", no},
 	} {
 		t.Run(fmt.Sprintf("I8 %s calls %s of %s", c.token, c.id, c.integration), func(t *testing.T) {
 			r.up.Forget()
@@ -148,7 +164,6 @@ func TestI8WhoHasNoTokenOrScopeGetsNothing(t *testing.T) {
 }
 
 func TestI9TheOperatorSaysWhichHostsMayReplaceABaseURL(t *testing.T) {
-	t.Parallel()
 	listed, unlisted := harness.NewUpstream(t, nil), harness.NewUpstream(t, nil)
 	r := newRig(t, settings{local: true, api: "\t\tbase_url_override acme " + listed.Addr() + "\n"})
 	r.integration("acme", "")

@@ -36,7 +36,6 @@ func retrying(t *testing.T, api string) (*rig, func(method, body string, lines .
 }
 
 func TestK1ToK3WhatIsSentAgain(t *testing.T) {
-	t.Parallel()
 	r, call := retrying(t, "")
 	ok, away, limited := status(200), status(503), status(429)
 	for _, c := range []struct {
@@ -109,8 +108,8 @@ func TestK3POSTIsSentAgainWhereTheOperatorSaysSo(t *testing.T) {
 	}
 }
 
-// wantGap fails unless the second attempt came at least least and at most most
-// after the first.
+// wantGap fails unless the second attempt came between least and most after the
+// first.
 func wantGap(t *testing.T, r *rig, least, most time.Duration) {
 	t.Helper()
 	got := r.up.Requests()
@@ -162,7 +161,6 @@ func TestK4TheUpstreamSaysHowLong(t *testing.T) {
 }
 
 func TestK5WhoAsksForTooLongAWaitIsAnsweredWith(t *testing.T) {
-	t.Parallel()
 	r, call := retrying(t, "")
 	for _, line := range []string{
 		"Retry-After: 3600", "Retry-After: " + time.Now().Add(time.Hour).UTC().Format(http.TimeFormat),
@@ -263,8 +261,10 @@ func TestK9NoneOfTheGatewaysHeadersReachesTheUpstream(t *testing.T) {
 		"Retries", "Retry-On", "Decompress", "Forward-Headers-On-Redirect", "Nango-Is-Sync", "Nango-Is-Script", "Nango-Is-Dry-Run", "Nango-Activity-Log-Id",
 		"Nango-Anything", "Provider-Config-Key", "Connection-Id", "Base-Url-Override",
 	}
-	lines := []string{"Retries: 1", "Retry-On: 418", "Decompress: true", "Forward-Headers-On-Redirect: true", "Nango-Is-Sync: false", "Nango-Is-Script: true",
-		"Nango-Is-Dry-Run: true", "Nango-Activity-Log-Id: 7", "Nango-Anything: x", "Base-Url-Override: ", "X-Own: mine", "Nango-Proxy-X-Marked: marked"}
+	lines := []string{
+		"Retries: 1", "Retry-On: 418", "Decompress: true", "Forward-Headers-On-Redirect: true", "Nango-Is-Sync: false", "Nango-Is-Script: true",
+		"Nango-Is-Dry-Run: true", "Nango-Activity-Log-Id: 7", "Nango-Anything: x", "Base-Url-Override: ", "X-Own: mine", "Nango-Proxy-X-Marked: marked",
+	}
 	r.up.Answer(inTurn(status(418), status(200)))
 	if a := call("GET", "", lines...); a.status != 200 {
 		t.Fatalf("answered %d %s", a.status, a.body)
