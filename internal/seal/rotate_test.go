@@ -280,3 +280,31 @@ func TestNodesLearnAKeyBeforeItSeals(t *testing.T) {
 		wantKey(t, s, a, a.Path)
 	}
 }
+
+// A document that was deleted and made again has the version that was read, and
+// is another one.
+func TestARowThatWasMadeAgainMeanwhileIsLeftAlone(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	mustPut(t, s, address, "former", 0)
+	o := s.ready.Load()
+	rows, err := o.rowsAfter(t.Context(), store.Address{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, address, "new", 0)
+	next, err := o.keys().renewed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	primary, err := next.alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := o.resealBatch(t.Context(), rows, next, primary); err != nil || n != 1 {
+		t.Errorf("%d rows wait for another pass, %v", n, err)
+	}
+	wantKey(t, s, address, "new")
+}
