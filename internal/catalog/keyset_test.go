@@ -32,7 +32,7 @@ func TestTheKeysetRotatesInEitherDatabase(t *testing.T) {
 			return k
 		}
 		one, other := node(), node()
-		var all []store.Address
+		all := make([]store.Address, 0, 130+len(strangeIDs))
 		put := func(n *seal.Store, a store.Address, version int) {
 			t.Helper()
 			_, err := n.Put(t.Context(), a, map[string]secret.Value{"apiKey": secret.New(fmt.Sprint(a, version))}, version)

@@ -261,11 +261,18 @@ func TestNodesLearnAKeyBeforeItSeals(t *testing.T) {
 		use(name)
 		return done
 	}
+	refuseDrop := func() {
+		t.Helper()
+		if _, err := s.Rotate(t.Context(), Rotation{Shared: true, DropOld: true, Out: filepath.Join(dir, "dropped")}); err == nil || !strings.Contains(err.Error(), "promote it first") {
+			t.Errorf("dropping a key that does not seal yet: %v", err)
+		}
+	}
 	before := o.keys()
 	if done := step("known"); !done.Made || !done.Staged || done.Promoted {
 		t.Errorf("got %+v", done)
 	}
 	mustPut(t, s, store.Address{Path: "acme/new"}, "new", 0)
+	refuseDrop()
 	after := o.keys()
 	o.keyset.Store(before) // as a node that was not restarted yet
 	wantKey(t, s, store.Address{Path: "acme/new"}, "new")
