@@ -87,14 +87,18 @@ func (a *App) operate(look bool) error {
 	if look && a.opened.Load() == nil && !a.hasCatalog() {
 		return nil
 	}
-	a.useAPI()
+	if look {
+		a.useCatalog()
+	} else {
+		a.useAPI()
+	}
 	if a.opened.Load() == nil {
 		return errEnded
 	}
-	if err := a.startCatalog(); err != nil {
+	if err := a.startCatalog(); err != nil || look {
 		return err
 	}
-	a.keepSwept()
+	a.keepSwept() // who writes may be cut off
 	return nil
 }
 

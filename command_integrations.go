@@ -54,10 +54,19 @@ With --file the integration is an object in the form of the management API:
 		RunE:  operate(deleteIntegration),
 	})
 	remove.Flags().Bool("force", false, "Delete its connections too, and destroy their keys")
+	confirm := operatorFlags(&cobra.Command{
+		Use:   "confirm-origin <integration>",
+		Short: "Lets older connections follow a base URL that moved to another host",
+		Long: `
+A key goes nowhere but where its integration led when it was entered. After a base URL
+has moved to another scheme, host or port, the connections that were there before are
+refused until this says that their keys may go there too.`,
+		RunE: operate(confirmOrigin),
+	})
 	return group(&cobra.Command{
-		Use:   "integrations list|show|create|update|delete",
+		Use:   "integrations list|show|create|update|confirm-origin|delete",
 		Short: "Manages integrations in the running Caddy",
-	}, list, show, create, update, remove)
+	}, list, show, create, update, confirm, remove)
 }
 
 // configFlags are the flags of integration_config, with its names for them.
@@ -175,6 +184,14 @@ func deleteIntegration(fl caddycmd.Flags, o operator) error {
 		path += "?force=true"
 	}
 	return o.finish(fl, http.MethodDelete, path, nil, "Deleted integration "+key)
+}
+
+func confirmOrigin(fl caddycmd.Flags, o operator) error {
+	key, err := integrationOf(fl, "integrations confirm-origin <integration>")
+	if err != nil {
+		return err
+	}
+	return o.finish(fl, http.MethodPost, integrationPath(key, "/confirm_origin"), nil, "Keys of "+key+" may go where its base URL leads")
 }
 
 // finish does something that answers with success only.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/pgtest"
 )
 
 // ownKeyset is where Caddy keeps the keyset that it makes.
@@ -146,4 +147,30 @@ func TestAdminKeysetRefusals(t *testing.T) {
 			t.Errorf("%s %s: %d %s %v", tc.method, tc.body, status, body, err)
 		}
 	}
+}
+
+// On postgres many nodes share the sealed keys, each with its own copy of the
+// keyset, and none of them makes one.
+func TestNodesShareTheLocalStoreOnPostgres(t *testing.T) {
+	made := startLocal(t, localStore)
+	made.command(t, "unused", "set", "acme/other")
+	file := filepath.Join(t.TempDir(), "keyset")
+	if err := os.WriteFile(file, []byte(mustRead(t, ownKeyset(made))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := harness.Env("DATABASE_URL=" + pgtest.Database(t))
+	shared := "\tapikey_inject {\n\t\tstore local {\n\t\t\tkeyset {file." + file + "}\n\t\t}\n\t\tcatalog postgres {env.DATABASE_URL}\n\t}\n"
+	one := startLocal(t, shared, env)
+	one.command(t, "shared-key-value", "set", "acme/prod")
+	one.wantKey(t, "shared-key-value")
+	startLocal(t, shared, env).wantKey(t, "shared-key-value") // beside it
+	if _, err := harness.TryCaddy(t, strings.Replace(one.config, "\t\t\tkeyset {file."+file+"}\n", "", 1), env); err == nil || !strings.Contains(err.Error(), "no keyset at ") {
+		t.Errorf("without a keyset: %v", err)
+	}
+	r := one.Run("", "apikey-inject", "rotate-keyset")
+	if r.Code != 1 || !strings.Contains(r.Stderr, "several nodes share the database") {
+		t.Errorf("in place: %+v", r)
+	}
+	next := filepath.Join(filepath.Dir(file), "next")
+	wantPrinted(t, one.command(t, "", "rotate-keyset", "--out", next), "It has a new key, which does not seal yet.")
 }

@@ -167,6 +167,23 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 			r.t.Errorf("the upstream got %q", got)
 		}
 	})
+	r.in("a key follows a base URL that moved once that is confirmed", func() {
+		moved := strings.Replace(up, "127.0.0.1", "127.0.0.1.nip.example", 1)
+		r.command(0, "", "integrations", "update", "acme", "--base-url", moved)
+		if got := r.sent("acme", "cust-1"); got != "origin_changed" {
+			r.t.Errorf("the upstream got %q", got)
+		}
+		r.command(0, "", "integrations", "update", "acme", "--base-url", strings.Replace(up, "http:", "https:", 1))
+		r.prints("Keys of acme may go where its base URL leads.", "", "integrations", "confirm-origin", "acme")
+		r.command(0, "", "integrations", "update", "acme", "--base-url", up)
+		if got := r.sent("acme", "cust-1"); got != "origin_changed" {
+			r.t.Errorf("the upstream got %q", got)
+		}
+		r.command(0, "", "integrations", "confirm-origin", "acme")
+		if got := r.sent("acme", "cust-1"); got != "Token canary-of-1-new" {
+			r.t.Errorf("the upstream got %q", got)
+		}
+	})
 	r.in("a deleted connection is unknown", func() {
 		r.prints("Deleted connection cust-1 of acme, and its key.", "", "connections", "delete", "acme", "cust-1")
 		if got := r.sent("acme", "cust-1"); got != "unknown_connection" {

@@ -90,7 +90,7 @@ func TestAnImportNamesTheLinesThatFail(t *testing.T) {
 	if want := "Integrations: 0 made, 0 updated. Connections: 1 made, 0 updated. 11 failed.\n"; res.Stdout != want {
 		t.Errorf("printed %q, want %q", res.Stdout, want)
 	}
-	var lines []string
+	lines := make([]string, 0, 11)
 	for _, want := range []string{
 		"line 2: is no JSON object with",
 		"line 3: its key must be a string",

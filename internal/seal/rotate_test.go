@@ -261,11 +261,18 @@ func TestNodesLearnAKeyBeforeItSeals(t *testing.T) {
 		use(name)
 		return done
 	}
+	refuseDrop := func() {
+		t.Helper()
+		if _, err := s.Rotate(t.Context(), Rotation{Shared: true, DropOld: true, Out: filepath.Join(dir, "dropped")}); err == nil || !strings.Contains(err.Error(), "promote it first") {
+			t.Errorf("dropping a key that does not seal yet: %v", err)
+		}
+	}
 	before := o.keys()
 	if done := step("known"); !done.Made || !done.Staged || done.Promoted {
 		t.Errorf("got %+v", done)
 	}
 	mustPut(t, s, store.Address{Path: "acme/new"}, "new", 0)
+	refuseDrop()
 	after := o.keys()
 	o.keyset.Store(before) // as a node that was not restarted yet
 	wantKey(t, s, store.Address{Path: "acme/new"}, "new")
@@ -279,4 +286,32 @@ func TestNodesLearnAKeyBeforeItSeals(t *testing.T) {
 	for _, a := range all {
 		wantKey(t, s, a, a.Path)
 	}
+}
+
+// A document that was deleted and made again has the version that was read, and
+// is another one.
+func TestARowThatWasMadeAgainMeanwhileIsLeftAlone(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	mustPut(t, s, address, "former", 0)
+	o := s.ready.Load()
+	rows, err := o.rowsAfter(t.Context(), store.Address{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, address, "new", 0)
+	next, err := o.keys().renewed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	primary, err := next.alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := o.resealBatch(t.Context(), rows, next, primary); err != nil || n != 1 {
+		t.Errorf("%d rows wait for another pass, %v", n, err)
+	}
+	wantKey(t, s, address, "new")
 }
