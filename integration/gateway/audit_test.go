@@ -19,7 +19,7 @@ func TestTheGatewayAuditsWhoCalledWithWhoseKey(t *testing.T) {
 	r.as("no-token-of-ours", http.MethodGet, "/proxy/users", "", "Provider-Config-Key: acme")
 	type line struct {
 		Logger, Msg, Caller, Integration, Connection, Method, Path, Outcome string
-		Status, KeyVersion                                                 int
+		Status, KeyVersion                                                  int
 	}
 	var got []line
 	for text := range strings.Lines(r.caddy.Log.String()) {
