@@ -16,6 +16,10 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 )
 
+// gatewayToken holds the part of the canary that is searched for: see
+// TestNothingThatHoldsAKeyPrintsIt.
+const gatewayToken = "token-7f3a9c-of-the-gateway-0123456789"
+
 // rows is a catalog of one integration and as many connections as are asked
 // for.
 type rows struct{ integration catalog.Integration }
@@ -53,7 +57,7 @@ func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sig
 // connections that were used before.
 func costlyGateway(t testing.TB, n int) *gateway {
 	t.Helper()
-	t.Setenv("GATEWAY_COST", "a-token-of-some-length-0123456789")
+	t.Setenv("GATEWAY_COST", gatewayToken)
 	ctx, err := provisionApp(t, appConfig(t, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +100,7 @@ func costlyGateway(t testing.TB, n int) *gateway {
 func gatewayRequest(id string) *http.Request {
 	r := requestWith(12)
 	r.URL.Path = "/proxy" + r.URL.Path
-	r.Header["Authorization"] = []string{"Bearer a-token-of-some-length-0123456789"}
+	r.Header["Authorization"] = []string{"Bearer " + gatewayToken}
 	r.Header["Provider-Config-Key"], r.Header["Connection-Id"] = []string{"acme"}, []string{id}
 	return r
 }
