@@ -68,10 +68,13 @@ func TestOperatorsManageThroughTheAdminEndpoint(t *testing.T) {
 			t.Run("a key is forgotten and read again", func(t *testing.T) {
 				r.t = t
 				body := `{"integration": "acme", "connection": "cust-1"}`
-				for path, state := range map[string]string{"/invalidate": "", "/refresh": `"state":"fresh"`} {
-					a := r.admin(http.StatusOK, http.MethodPost, path, body)
-					if !strings.Contains(a, `"version":1`) || !strings.Contains(a, `"age_seconds":`) || !strings.Contains(a, state) {
-						t.Errorf("%s: %s", path, a)
+				for _, step := range []struct{ path, after string }{{"/invalidate", "unknown"}, {"/refresh", "ok"}} {
+					a := r.admin(http.StatusOK, http.MethodPost, step.path, body)
+					if !strings.Contains(a, `"state":"fresh","version":1,"age_seconds":`) {
+						t.Errorf("%s: %s", step.path, a)
+					}
+					if a := r.admin(http.StatusOK, http.MethodGet, "/status", ""); !strings.Contains(a, `"connection_id":"cust-1","status":"`+step.after+`"`) {
+						t.Errorf("after %s: %s", step.path, a)
 					}
 				}
 				if got := r.sent("acme", "cust-1"); got != "Bearer canary-1-of-admin" {

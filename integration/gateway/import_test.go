@@ -52,6 +52,9 @@ func TestAnExportIsImportedElsewhere(t *testing.T) {
 		if want := "Integrations: 0 made, 1 updated. Connections: 2 made, 0 updated. 0 failed.\n"; res.Stdout != want {
 			t.Errorf("printed %q, want %q", res.Stdout, want)
 		}
+		if got := to.command(0, "", "export").Stdout; got != string(text) {
+			t.Errorf("what came in goes out as\n%s\nit was\n%s", got, text)
+		}
 	})
 	t.Run("again, without keys, it changes what is there", func(t *testing.T) {
 		var sum struct {

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -139,7 +141,8 @@ func (c *Caddy) command(args ...string) *exec.Cmd {
 }
 
 // ready waits until the first configuration is in force: the admin endpoint
-// answers for the config only when no load is under way.
+// answers for the config only when no load is under way. After one that failed
+// it has none, and the process is about to end.
 func (c *Caddy) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -149,8 +152,9 @@ func (c *Caddy) ready() error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
+			body, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if err == nil && resp.StatusCode == http.StatusOK && strings.TrimSpace(string(body)) != "null" {
 				return nil
 			}
 		}

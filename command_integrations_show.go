@@ -1,0 +1,93 @@
+package apikeyinject
+
+// This file holds how integrations are listed and shown.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+// integrationView is what people are shown of an integration.
+type integrationView struct {
+	UniqueKey   string `json:"unique_key"`
+	Provider    string `json:"provider"`
+	DisplayName string `json:"display_name"`
+	Config      struct {
+		BaseURL   string `json:"baseUrl"`
+		Placement string `json:"keyPlacement"`
+		Name      string `json:"keyName"`
+		Template  string `json:"valueTemplate"`
+		Label     string `json:"keyLabel"`
+	} `json:"integration_config"`
+	MaxAge    string  `json:"max_age"`
+	Disabled  bool    `json:"disabled"`
+	Source    string  `json:"source"`
+	UpdatedAt *string `json:"updated_at"`
+}
+
+func (i *integrationView) state() string {
+	if i.Disabled {
+		return "disabled"
+	}
+	return ""
+}
+
+func listIntegrations(fl caddycmd.Flags, o operator) error {
+	if fl.NArg() > 0 {
+		return errors.New("integrations list takes no arguments")
+	}
+	all, err := o.integrations()
+	if err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Println("There are no integrations.")
+		return err
+	}
+	rows := make([][]string, 0, len(all))
+	for _, raw := range all {
+		var i integrationView
+		if err := json.Unmarshal(raw, &i); err != nil {
+			return err
+		}
+		rows = append(rows, []string{i.UniqueKey, i.Config.BaseURL, i.Config.Placement, i.Config.Name, i.Source, i.state()})
+	}
+	return printTable(os.Stdout, []string{"INTEGRATION", "BASE URL", "PLACEMENT", "NAME", "FROM", "STATE"}, rows)
+}
+
+func showIntegration(fl caddycmd.Flags, o operator) error {
+	key, err := integrationOf(fl, "integrations show <integration>")
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if err := o.do(http.MethodGet, integrationPath(key, ""), nil, &answer); err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, answer.Data)
+	}
+	var i integrationView
+	if err := json.Unmarshal(answer.Data, &i); err != nil {
+		return err
+	}
+	changed := since(i.UpdatedAt)
+	if i.Source == "config" { // which keeps no times
+		changed = ""
+	}
+	return printPairs(os.Stdout,
+		[2]string{"Integration", i.UniqueKey}, [2]string{"Display name", i.DisplayName}, [2]string{"Provider", i.Provider},
+		[2]string{"Base URL", i.Config.BaseURL}, [2]string{"Placement", i.Config.Placement}, [2]string{"Name", i.Config.Name},
+		[2]string{"Template", i.Config.Template}, [2]string{"Label", i.Config.Label}, [2]string{"Max age", i.MaxAge},
+		[2]string{"State", i.state()}, [2]string{"From", i.Source}, [2]string{"Changed", changed})
+}
