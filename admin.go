@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -40,9 +42,15 @@ const (
 //	GET    /apikey_inject/keys   addresses and versions of a local store's keys
 //	PUT    /apikey_inject/keys   sets a key
 //	DELETE /apikey_inject/keys   deletes a key's document
+//	POST   /apikey_inject/keyset  rotates the keyset of a local store
 //	POST   /apikey_inject/explain  what would become of a request, and why
+//	POST   /apikey_inject/refresh     reads a key again now
+//	POST   /apikey_inject/invalidate  forgets what is held of a key
+//	       /apikey_inject/integrations, connections, providers, status,
+//	       openapi.json            the management API
 //
-// A key comes in a body and never goes out again. The endpoint logs each
+// The management API answers in its own shape, everything else in that of
+// Caddy's admin endpoint. A key comes in a body and never goes out again. The endpoint logs each
 // request's URL and headers, so nothing of a key may be there.
 type adminAPI struct{}
 
@@ -61,35 +69,47 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 
 // serve answers a request. Caddy knows an [caddy.APIError] only by value.
 func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
-	if r.URL.Path == adminExplain {
-		ctx, cancel := context.WithTimeout(r.Context(), adminBudget)
-		defer cancel()
+	ctx, cancel := context.WithTimeout(r.Context(), adminBudget)
+	defer cancel()
+	switch r.URL.Path {
+	case adminExplain:
 		return a.serveExplain(ctx, w, r)
+	case adminRefresh, adminInvalidate:
+		return a.serveHeld(ctx, w, r)
+	case adminKeys:
+		return a.serveKeys(w, r)
+	case adminKeyset:
+		return a.serveKeyset(w, r)
 	}
-	if r.URL.Path != adminKeys {
-		return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s and %s", r.URL.Path, adminKeys, adminExplain))
+	if served, err := a.serveManage(ctx, w, r); served {
+		return err
 	}
+	return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s, and the management API: integrations, connections, providers, status, openapi.json",
+		r.URL.Path, strings.Join([]string{adminKeys, adminKeyset, adminExplain, adminRefresh, adminInvalidate}, ", ")))
+}
+
+// serveKeys reads and writes the keys of a local store.
+func (a *adminAPI) serveKeys(w http.ResponseWriter, r *http.Request) error {
 	// A client that leaves must not part what is stored from what is used.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), adminBudget)
 	defer cancel()
 	switch r.Method {
 	case http.MethodGet:
-		q := &keyRequest{Store: r.URL.Query().Get("store")}
-		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+		return a.withKeys(ctx, w, r.URL.Query().Get("store"), func(k *localKeys) (any, error) {
 			infos, err := k.list(ctx)
 			return map[string]any{"keys": infos}, err
-		}, w)
+		})
 	case http.MethodPut, http.MethodDelete:
 		q, err := readKeyRequest(w, r)
 		if err != nil {
 			return apiError(http.StatusBadRequest, err)
 		}
-		return a.withKeys(ctx, q, func(k *localKeys) (any, error) {
+		return a.withKeys(ctx, w, q.Store, func(k *localKeys) (any, error) {
 			if r.Method == http.MethodPut {
 				return k.set(ctx, q)
 			}
 			return map[string]any{"deleted": true}, k.remove(ctx, q)
-		}, w)
+		})
 	}
 	w.Header().Set("Allow", "GET, PUT, DELETE")
 	return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
@@ -101,30 +121,43 @@ func readKeyRequest(w http.ResponseWriter, r *http.Request) (*keyRequest, error)
 	if r.URL.RawQuery != "" {
 		return nil, errors.New("the address belongs into the body, as JSON: URLs are logged")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	if err != nil {
-		return nil, fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err)
-	}
-	if !json.Valid(body) { // the decoder's own error quotes a letter
-		return nil, errors.New(`the body is no JSON such as {"path": "acme/prod", "key": "…"}`)
-	}
 	q := new(keyRequest)
-	if err := decodeStrict(body, q); err != nil {
+	if err := readAdminBody(w, r, q, `{"path": "acme/prod", "key": "…"}`); err != nil {
 		return nil, err
 	}
 	return q, nil
 }
 
-// withKeys runs do on the local store that q names, in the configuration that
-// serves, and answers with what it returns.
-func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys) (any, error), w http.ResponseWriter) error {
-	// Asked for in each request: this module is made once per load, also for
-	// one that fails.
-	mod, err := caddy.ActiveContext().AppIfConfigured("apikey_inject")
+// readAdminBody decodes the body of a request into v. Its errors name fields,
+// show an example, and never quote what the body holds.
+func readAdminBody(w http.ResponseWriter, r *http.Request, v any, example string) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
 	if err != nil {
-		return apiError(http.StatusNotFound, errors.New("the configuration that runs has no apikey_inject app"))
+		return fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err)
 	}
-	name, local, err := mod.(*App).localStore(q.Store)
+	if !json.Valid(body) { // the decoder's own error quotes a letter
+		return fmt.Errorf("the body is no JSON such as %s", example)
+	}
+	return decodeStrict(body, v)
+}
+
+// writeAdmin answers with JSON.
+func writeAdmin(w http.ResponseWriter, answer any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(answer)
+}
+
+// withKeys runs do on the local store of that name, in the configuration that
+// serves, and answers with what it returns.
+func (*adminAPI) withKeys(ctx context.Context, w http.ResponseWriter, named string, do func(*localKeys) (any, error)) error {
+	app, err := activeApp()
+	if err != nil {
+		return err
+	}
+	name, local, err := app.localStore(named)
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
@@ -138,13 +171,11 @@ func (*adminAPI) withKeys(ctx context.Context, q *keyRequest, do func(*localKeys
 	if err := local.start(ctx, ring.store); err != nil {
 		return apiError(http.StatusServiceUnavailable, err)
 	}
-	answer, err := do(&localKeys{name: name, store: ring.store.(*localStore), ring: ring.Ring})
+	answer, err := do(&localKeys{name: name, module: local, store: ring.store.(*localStore), ring: ring.Ring})
 	if err != nil {
 		return apiError(keysStatus(err), err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(answer)
+	return writeAdmin(w, answer)
 }
 
 // keysStatus is the status for an error of localKeys.
@@ -152,7 +183,7 @@ func keysStatus(err error) int {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound
-	case errors.Is(err, store.ErrConflict):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, seal.ErrStillOld), errors.Is(err, seal.ErrNeedsOut):
 		return http.StatusConflict
 	case errors.Is(err, store.ErrUnavailable):
 		return http.StatusServiceUnavailable

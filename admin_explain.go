@@ -5,10 +5,7 @@ package apikeyinject
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -41,15 +38,8 @@ func (*adminAPI) serveExplain(ctx context.Context, w http.ResponseWriter, r *htt
 		w.Header().Set("Allow", http.MethodPost)
 		return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAdminBody))
-	if err != nil {
-		return apiError(http.StatusBadRequest, fmt.Errorf("reading the body, at most %d bytes: %w", maxAdminBody, err))
-	}
 	q := new(explainRequest)
-	if !json.Valid(body) {
-		return apiError(http.StatusBadRequest, errors.New(`the body is no JSON such as {"url": "https://gateway/acme/users"}`))
-	}
-	if err := decodeStrict(body, q); err != nil {
+	if err := readAdminBody(w, r, q, `{"url": "https://gateway/acme/users"}`); err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
 	req, err := q.request(ctx)
@@ -67,11 +57,7 @@ func (*adminAPI) serveExplain(ctx context.Context, w http.ResponseWriter, r *htt
 	if err != nil {
 		return apiError(http.StatusInternalServerError, err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(e)
+	return writeAdmin(w, e)
 }
 
 // request makes the request that a server would get, without a connection.

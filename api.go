@@ -26,6 +26,9 @@ func init() {
 // them below `/proxy/`, where headers name the integration and the connection.
 //
 // Whoever calls it needs one of the tokens.
+//
+// The gateway sets the placeholders of the `apikey_inject` handler, and
+// `{http.apikey_inject.token}`: the name of the caller's token.
 type API struct {
 	// Who may call. Required.
 	Tokens []*APIToken `json:"tokens,omitempty"`
@@ -44,6 +47,11 @@ type API struct {
 	// The longest wait that an upstream may ask for between two attempts; one
 	// that asks for more gets no further attempt. Default: 1m.
 	RetryMaxWait caddy.Duration `json:"retry_max_wait,omitempty"`
+
+	// Write a line for every request of the gateway to the logger
+	// `apikey_inject.audit`, as routes do. Changes are always written there.
+	// Default: false.
+	Audit *bool `json:"audit,omitempty"`
 
 	// Any reverse_proxy option but upstreams, for the gateway.
 	ProxyRaw json.RawMessage `json:"proxy,omitempty"`
@@ -160,9 +168,9 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	} else {
 		a.app.useCatalog()
 	}
-	a.manage = a.app.newAPI(api.Config{Tokens: tokens, Prefix: a.StripPrefix})
+	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
-	h.StripPrefix = a.StripPrefix + proxyPath
+	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
 	h.gateway = true
 	if err := h.Provision(ctx); err != nil {
 		return err

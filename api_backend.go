@@ -26,7 +26,7 @@ func (a *App) useAPI() {
 
 // newAPI returns the management API of this configuration.
 func (a *App) newAPI(cfg api.Config) *api.API {
-	cfg.Catalog, cfg.Keys, cfg.Static, cfg.Status = apiCatalog{a}, apiKeys{a}, apiStatic{a}, apiStatus{a}
+	cfg.Keys, cfg.Static, cfg.Status = apiKeys{a}, apiStatic{a}, apiStatus{a}
 	cfg.Audit = a.auditChange
 	cfg.Log = a.ctx.Slogger()
 	cfg.CheckBaseURL = func(s string) error {
@@ -84,7 +84,7 @@ func (a *App) open() (*openCatalog, error) {
 	if _, fail := a.directory(); fail != nil {
 		return nil, fmt.Errorf("opening the catalog: %w", catalog.ErrUnavailable)
 	}
-	if open := a.opened.ready.Load(); open != nil {
+	if open := a.opened.Load().ready.Load(); open != nil {
 		return open, nil
 	}
 	return nil, fmt.Errorf("opening the catalog: %w", catalog.ErrUnavailable)

@@ -120,6 +120,9 @@ func (a apiKeys) Destroy(ctx context.Context, gone []catalog.Connection) error {
 	return err
 }
 
+// keepSwept has one sweep run, however many parts of the configuration write.
+func (a *App) keepSwept() { a.sweeping.Do(func() { go a.sweep() }) }
+
 // sweep ends what crashes cut off, for as long as this configuration runs.
 func (a *App) sweep() {
 	tick := time.NewTicker(sweepEvery)

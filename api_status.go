@@ -51,9 +51,11 @@ func (a apiStatus) Connection(integration, id string) api.KeyStatus {
 		}
 		ref = i.Key
 	}
-	v, err := a.heldView(ref.Store)
-	if err != nil {
-		return api.KeyStatus{}
+	a.mu.Lock()
+	v := a.views[firstSet(ref.Store, a.DefaultStore)]
+	a.mu.Unlock()
+	if v == nil {
+		return api.KeyStatus{State: api.StateUnknown} // nothing uses its store yet, and a look opens none
 	}
 	st := v.Peek(ref.address(id))
 	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt}

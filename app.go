@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,11 +57,14 @@ type App struct {
 	catalogConfig catalog.Config
 	nobody        *target // for requests that name no integration there is
 
+	opened   atomic.Pointer[pooledCatalog] // the catalog, once something needs it; set under mu
+	sweeping sync.Once
+	operated onDemand
+
 	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
 	started bool
-	ended   bool           // cleaned up; requests of this configuration may still run
-	opened  *pooledCatalog // the catalog, when something needs it
-	writes  bool           // something writes to it
+	ended   bool // cleaned up; requests of this configuration may still run
+	writes  bool // something writes to the catalog
 	keeper  *custody.Custody
 	keptIn  *openCatalog // of keeper
 	views   map[string]*heldView
@@ -175,7 +179,7 @@ func (a *App) Start() error {
 		return err
 	}
 	if a.writes {
-		go a.sweep()
+		a.keepSwept()
 	}
 	return a.awaitEager(a.ctx)
 }
@@ -194,8 +198,8 @@ func (a *App) Cleanup() error {
 		v.ring.release()
 		delete(a.views, name)
 	}
-	if a.opened != nil && !a.ended {
-		a.opened.release()
+	if p := a.opened.Load(); p != nil && !a.ended {
+		p.release()
 	}
 	a.ended = true
 	return nil

@@ -85,19 +85,20 @@ func (c *Catalog) config() (catalog.Config, error) {
 func (a *App) useCatalog() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.opened == nil {
-		a.opened = acquireCatalog(a.catalogConfig)
+	if a.opened.Load() == nil && !a.ended {
+		a.opened.Store(acquireCatalog(a.catalogConfig))
 	}
 }
 
 // startCatalog opens the catalog, if any part of the configuration needs it.
 func (a *App) startCatalog() error {
-	if a.opened == nil {
+	p := a.opened.Load()
+	if p == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(a.ctx, openBudget)
 	defer cancel()
-	if err := a.opened.open(ctx, a.logger); err != nil {
+	if err := p.open(ctx, a.logger); err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
 	return nil
@@ -105,14 +106,15 @@ func (a *App) startCatalog() error {
 
 // directory returns what this node knows of the catalog.
 func (a *App) directory() (*directory.Directory, *failure) {
-	if a.opened == nil {
+	p := a.opened.Load()
+	if p == nil {
 		return nil, errUnknownConnection
 	}
-	open := a.opened.ready.Load()
+	open := p.ready.Load()
 	if open == nil {
 		// Servers may take requests before this app has started.
-		a.opened.openNow(a.ctx, a.logger)
-		if open = a.opened.ready.Load(); open == nil {
+		p.openNow(a.ctx, a.logger)
+		if open = p.ready.Load(); open == nil {
 			return nil, failUnavailable(catalogRetry)
 		}
 	}

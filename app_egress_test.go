@@ -60,7 +60,7 @@ func TestOnlyANodeWhoseTokensChangeThingsEndsWrites(t *testing.T) {
 		if app.writes != ends {
 			t.Errorf("%s: ends writes: %t", scopes, app.writes)
 		}
-		if app.opened == nil {
+		if app.opened.Load() == nil {
 			t.Errorf("%s: the catalog is not in use", scopes)
 		}
 	}

@@ -20,7 +20,7 @@ func init() {
 }
 
 var (
-	apiWords   = []string{"token", "strip_prefix", "base_url_override", "retry_methods", "retry_max_wait", "proxy"}
+	apiWords   = []string{"token", "strip_prefix", "base_url_override", "retry_methods", "retry_max_wait", "audit", "proxy"}
 	tokenWords = []string{"scopes", "integrations", "connections"}
 )
 
@@ -37,6 +37,7 @@ var (
 //	    base_url_override <unique key> <hosts...>
 //	    retry_methods     <methods...>
 //	    retry_max_wait    <duration>
+//	    audit             on|off
 //	    proxy {
 //	        # any option of reverse_proxy but to and dynamic
 //	    }
@@ -63,6 +64,8 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			err = p.once(d, func() error { return listArgs(d, &a.RetryMethods) })
 		case "retry_max_wait":
 			err = p.once(d, func() error { return parseDuration(d, &a.RetryMaxWait) })
+		case "audit":
+			err = p.once(d, func() error { return onOff(d, &a.Audit) })
 		case "proxy":
 			err = p.once(d, func() error { return a.parseProxy(h, d) })
 		default:
@@ -130,7 +133,9 @@ func (a *API) parseProxy(h httpcaddyfile.Helper, d *caddyfile.Dispenser) error {
 	segment := d.NextSegment()
 	for n, token := range segment {
 		if n > 0 && (token.Text == "to" || token.Text == "dynamic") && segment[n-1].Line < token.Line {
-			return at.Errf("proxy: %s is not allowed: the upstream is an integration's base URL", token.Text)
+			there := caddyfile.NewDispenser(segment[n:])
+			there.Next()
+			return there.Errf("proxy: %s is not allowed: the upstream is an integration's base URL", token.Text)
 		}
 	}
 	segment[0].Text = "reverse_proxy"

@@ -33,7 +33,7 @@ var (
 // jsonWords maps the JSON names in errors to the words of the Caddyfile.
 var jsonWords = map[string]string{
 	"key_placement": "placement", "key_name": "name", "value_template": "template", "key_label": "label",
-	"addresses": "address",
+	"addresses": "address", "tokens": "token",
 }
 
 // integrationParser parses one integration.

@@ -3,7 +3,6 @@ package apikeyinject
 // This file holds `caddy apikey-inject` and its flags.
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,29 +21,28 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "apikey-inject",
-		Usage: "check|explain|set|list|delete",
-		Short: "Checks the keys of a configuration, and keeps those of the local store",
+		Usage: "integrations|connections|rotate|disable|enable|status|import|export|check|explain|set|list|delete|rotate-keyset",
+		Short: "Manages integrations, connections and their keys, and explains what becomes of a request",
 		Long: `
-Checks that every key a configuration names can be read; explains what becomes of
-a request, and why; and sets, lists and deletes the keys that apikey_inject keeps
-in its local store.
+Manages the integrations and connections of the running Caddy, wherever their keys
+are kept: integrations, connections, rotate, disable, enable, status, import, export.
 
-The commands set, list and delete go to the running Caddy through its admin API, and what they change
-is used from the next request on. Where no Caddy runs they open the database
-themselves, as the configuration given by --config describes it, or else at its
-default place. Run them as the user that Caddy runs as.
+Checks that every key a configuration names can be read, and explains what becomes of
+a request, and why: check, explain.
 
-No key is ever shown. Keys in a Vault are written with Vault's own tools.`,
+Keeps the keys of the local store that routes name by their path: set, list, delete,
+rotate-keyset. These go to the running Caddy too, and what they change is used from
+the next request on. Where no Caddy runs they open the database themselves, as the
+configuration given by --config describes it, or else at its default place. Run them
+as the user that Caddy runs as.
+
+No key is ever shown, and none is ever an argument. Keys that the configuration names
+in a Vault are written with Vault's own tools.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(checkCommand(), explainCommand(), setCommand(), listCommand(), deleteCommand())
-			known := []string{"check", "explain", "set", "list", "delete"}
-			cmd.Args = cobra.ArbitraryArgs
-			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				if len(args) == 0 {
-					return cmd.Help()
-				}
-				return fmt.Errorf("unknown command%s; known are %s", didYouMean(args[0], known), strings.Join(known, ", "))
-			}
+			group(cmd,
+				integrationsCommand(), connectionsCommand(), rotateCommand(), disableCommand(), enableCommand(), statusCommand(),
+				importCommand(), exportCommand(), checkCommand(), explainCommand(),
+				setCommand(), listCommand(), deleteCommand(), rotateKeysetCommand())
 		},
 	})
 }
@@ -181,9 +179,7 @@ func runList(fl caddycmd.Flags) (int, error) {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("listing the keys: %w", err)
 	}
 	if fl.Bool("json") {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(infos)
+		err = printJSON(os.Stdout, infos)
 	} else {
 		err = printKeys(os.Stdout, infos)
 	}

@@ -4,7 +4,6 @@ package apikeyinject
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -120,13 +119,10 @@ func countGood(rows []*checked) (n int) {
 }
 
 func printChecksJSON(w io.Writer, rows []*checked) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
 	if rows == nil {
 		rows = []*checked{} // [] and not null
 	}
-	return enc.Encode(map[string]any{"ok": countGood(rows) == len(rows), "keys": rows})
+	return printJSON(w, map[string]any{"ok": countGood(rows) == len(rows), "keys": rows})
 }
 
 // printChecks prints a table for a person.

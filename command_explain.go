@@ -3,7 +3,6 @@ package apikeyinject
 // This file holds `caddy apikey-inject explain`.
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,25 +57,16 @@ func runExplain(fl caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	var config []byte
-	if file := fl.String("config"); file != "" {
-		if config, _, _, err = caddycmd.LoadConfig(file, fl.String("adapter")); err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("reading %s: %w", file, err)
-		}
-	}
-	addr, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), config, fl.String("config"), fl.String("adapter"))
+	addr, err := adminOf(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("finding the admin API: %w", err)
+		return caddy.ExitCodeFailedStartup, err
 	}
 	e := new(explanation)
 	if err := askAdmin(addr, http.MethodPost, adminExplain, q, e); err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the running Caddy: %w", err)
 	}
 	if fl.Bool("json") {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(e)
+		err = printJSON(os.Stdout, e)
 	} else {
 		err = printExplanation(os.Stdout, e)
 	}

@@ -12,6 +12,8 @@ import (
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 )
 
 // offlineKeys works on the database of a configuration that does not run. Nil:
@@ -27,7 +29,7 @@ func (t offlineKeys) where() string {
 }
 
 func (t offlineKeys) set(q *keyRequest) (info *keyInfo, err error) {
-	err = t.open(q, true, func(ctx context.Context, k *localKeys) error {
+	err = t.open(q.Store, true, func(ctx context.Context, k *localKeys) error {
 		info, err = k.set(ctx, q)
 		return err
 	})
@@ -35,25 +37,33 @@ func (t offlineKeys) set(q *keyRequest) (info *keyInfo, err error) {
 }
 
 func (t offlineKeys) remove(q *keyRequest) error {
-	return t.open(q, false, func(ctx context.Context, k *localKeys) error { return k.remove(ctx, q) })
+	return t.open(q.Store, false, func(ctx context.Context, k *localKeys) error { return k.remove(ctx, q) })
 }
 
 func (t offlineKeys) list(q *keyRequest) (infos []keyInfo, err error) {
-	err = t.open(q, false, func(ctx context.Context, k *localKeys) error {
+	err = t.open(q.Store, false, func(ctx context.Context, k *localKeys) error {
 		infos, err = k.list(ctx)
 		return err
 	})
 	return infos, err
 }
 
+func (t offlineKeys) rotate(q *rotateRequest) (done *seal.Rotated, err error) {
+	err = t.open(q.Store, false, func(ctx context.Context, k *localKeys) error {
+		done, err = k.rotate(ctx, q)
+		return err
+	})
+	return done, err
+}
+
 // open runs do on the store and closes the database again. Only with create it
 // makes a database.
-func (t offlineKeys) open(q *keyRequest, create bool, do func(context.Context, *localKeys) error) error {
-	name, local, err := t.find(q.Store)
+func (t offlineKeys) open(named string, create bool, do func(context.Context, *localKeys) error) error {
+	name, local, err := t.find(named)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(local.path()); !create && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(local.path()); !create && local.path() != "" && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("no Caddy runs, and there is no database at %s; name its configuration with --config", local.path())
 	}
 	opened, err := local.open()
@@ -66,7 +76,9 @@ func (t offlineKeys) open(q *keyRequest, create bool, do func(context.Context, *
 	if err := local.start(ctx, s); err != nil {
 		return err
 	}
-	return errors.Join(do(ctx, &localKeys{name: name, store: s}), s.Close(ctx))
+	ctx, cancel = context.WithTimeout(context.Background(), rotateBudget)
+	defer cancel()
+	return errors.Join(do(ctx, &localKeys{name: name, module: local, store: s}), s.Close(ctx))
 }
 
 // find returns the local store of that name as the configuration has it.
@@ -75,6 +87,10 @@ func (t offlineKeys) find(name string) (string, *LocalStore, error) {
 	if t.config == nil {
 		local := new(LocalStore)
 		app.modules["local"] = local
+		var err error
+		if local.catalog, err = app.Catalog.config(); err != nil {
+			return "", nil, err
+		}
 		if err := local.Provision(caddy.Context{}); err != nil {
 			return "", nil, err
 		}

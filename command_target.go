@@ -17,6 +17,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 )
 
 // keyTarget is where a command works.
@@ -24,6 +26,7 @@ type keyTarget interface {
 	set(q *keyRequest) (*keyInfo, error)
 	remove(q *keyRequest) error
 	list(q *keyRequest) ([]keyInfo, error)
+	rotate(q *rotateRequest) (*seal.Rotated, error)
 	where() string // for a person
 }
 

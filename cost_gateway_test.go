@@ -16,6 +16,10 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 )
 
+// gatewayToken holds the part of the canary that is searched for: see
+// TestNothingThatHoldsAKeyPrintsIt.
+const gatewayToken = "token-7f3a9c-of-the-gateway-0123456789"
+
 // rows is a catalog of one integration and as many connections as are asked
 // for.
 type rows struct{ integration catalog.Integration }
@@ -53,7 +57,7 @@ func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sig
 // connections that were used before.
 func costlyGateway(t testing.TB, n int) *gateway {
 	t.Helper()
-	t.Setenv("GATEWAY_COST", "a-token-of-some-length-0123456789")
+	t.Setenv("GATEWAY_COST", gatewayToken)
 	ctx, err := provisionApp(t, appConfig(t, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +74,9 @@ func costlyGateway(t testing.TB, n int) *gateway {
 	if err := dir.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.app.opened.ready.Store(&openCatalog{dir: dir})
+	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
 	t.Cleanup(func() {
-		g.app.opened.ready.Store(nil)
+		g.app.opened.Load().ready.Store(nil)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = dir.Close(ctx)
@@ -96,7 +100,7 @@ func costlyGateway(t testing.TB, n int) *gateway {
 func gatewayRequest(id string) *http.Request {
 	r := requestWith(12)
 	r.URL.Path = "/proxy" + r.URL.Path
-	r.Header["Authorization"] = []string{"Bearer a-token-of-some-length-0123456789"}
+	r.Header["Authorization"] = []string{"Bearer " + gatewayToken}
 	r.Header["Provider-Config-Key"], r.Header["Connection-Id"] = []string{"acme"}, []string{id}
 	return r
 }
@@ -104,7 +108,7 @@ func gatewayRequest(id string) *http.Request {
 func TestCostOfTheGatewayBeyondARoute(t *testing.T) {
 	const connections = 100_000
 	g := costlyGateway(t, connections)
-	if up := g.app.opened.ready.Load().dir.Status(); up.Connections != connections {
+	if up := g.app.opened.Load().ready.Load().dir.Status(); up.Connections != connections {
 		t.Fatalf("%d connections are held", up.Connections)
 	}
 	h := costly(t, "header")

@@ -86,9 +86,10 @@ func (q *keyRequest) address() (store.Address, error) {
 
 // localKeys writes the keys of one local store.
 type localKeys struct {
-	name  string
-	store *localStore
-	ring  *keyring.Ring // nil where no Caddy runs
+	name   string
+	module *LocalStore
+	store  *localStore
+	ring   *keyring.Ring // nil where no Caddy runs
 }
 
 // set stores the key that q holds, and has the ring use it at once. A key that

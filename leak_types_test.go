@@ -24,6 +24,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 )
 
@@ -135,6 +136,16 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 			t.Errorf("%s: holds %q, not what is searched for", name, got)
 		}
 	}
+	g := costlyGateway(t, 1)
+	conn, err := g.app.opened.Load().ready.Load().dir.Connection(t.Context(), "acme", "customer-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, _ := g.chosen.byKey.Load("acme")
+	held["gateway"], held["tokens of the API"], held["made target"] = g, g.tokens, known
+	held["connection"], held["customer"] = conn, conn.Memo.Load()
+	held["a catalog"] = acquireCatalog(catalog.Config{Driver: "postgres", URL: secret.New("postgres://u:" + canary + "@127.0.0.1:1/x")})
+	t.Cleanup(held["a catalog"].(*pooledCatalog).release)
 	held["value"], held["values"] = secret.New(canary), map[string]*secret.Value{"k": new(secret.Value)}
 
 	for name, v := range held {

@@ -5,6 +5,7 @@ package apikeyinject
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -113,6 +114,9 @@ func (s *LocalStore) sealed(create bool) *localStore {
 	sealed := seal.New(seal.Config{
 		Open: func(ctx context.Context) (seal.Database, error) {
 			db, err := catalog.Open(ctx, s.catalog)
+			if err != nil && s.catalog.Driver == "postgres" {
+				return nil, fmt.Errorf("%w: %w", errServerAway, err)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -124,11 +128,27 @@ func (s *LocalStore) sealed(create bool) *localStore {
 	return &localStore{Store: sealed}
 }
 
+// errServerAway says that the keys are on a server, which may come back.
+var errServerAway = errors.New("the database server cannot be used")
+
 // start opens the database ahead of the first request: a migration may take
-// longer than a request waits.
+// longer than a request waits. A server that is away is an outage, as a Vault's
+// would be; a keyset that is not the server's is a mistake.
 func (s *LocalStore) start(ctx context.Context, opened store.Store) error {
 	local := opened.(*localStore)
-	if err := local.Open(ctx); err != nil {
+	if s.catalog.Driver == "postgres" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, catalogWait)
+		defer cancel()
+	}
+	err := local.Open(ctx)
+	if errors.Is(err, errServerAway) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := local.Use(ctx, s.source); err != nil { // an earlier configuration may have opened it
 		return err
 	}
 	if local.KeysetMade() {

@@ -212,6 +212,16 @@ func TestLocalStoreOfAStoppedCaddy(t *testing.T) {
 		}
 	})
 
+	t.Run("without a configuration it is the database at the default place", func(t *testing.T) {
+		r := s.command(t, "at-the-default-place", "set", "acme/here")
+		if !strings.Contains(r.Stdout, "apikey_inject/catalog.db (no Caddy runs)") {
+			t.Errorf("set printed %q", r.Stdout)
+		}
+		if got := s.command(t, "", "list").Stdout; !strings.Contains(got, "acme/here") || strings.Contains(got, "acme/prod") {
+			t.Errorf("list printed\n%s", got)
+		}
+	})
+
 	t.Run("a configuration without a local store is told so", func(t *testing.T) {
 		vault := filepath.Join(t.TempDir(), "vault.caddyfile")
 		if err := os.WriteFile(vault, []byte("{\n\tapikey_inject {\n\t\tstore vault\n\t}\n}\n"), 0o600); err != nil {

@@ -102,8 +102,8 @@ func filesIn(t *testing.T, dir string) []string {
 func TestAdaptedConfigIsWhatRuns(t *testing.T) {
 	environment(t)
 	port := harness.Port(t)
-	vars := make([]string, 0, 8)
-	for _, name := range []string{"VAULT_TOKEN", "VAULT_ADDR", "ROLE_ID", "SECRET_ID", "MOUNT", "DATABASE_URL", "TLS_CERTIFICATE", "TLS_KEY"} {
+	vars := make([]string, 0, 10)
+	for _, name := range []string{"VAULT_TOKEN", "VAULT_ADDR", "ROLE_ID", "SECRET_ID", "MOUNT", "DATABASE_URL", "OPS_TOKEN", "AGENTS_TOKEN", "TLS_CERTIFICATE", "TLS_KEY"} {
 		vars = append(vars, name+"="+os.Getenv(name))
 	}
 	caddy := harness.StartCaddy(t, "{\n}\n", harness.Env(vars...))

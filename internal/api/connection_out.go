@@ -28,6 +28,12 @@ type connectionSummary struct {
 	EndUser      *endUserData      `json:"end_user" required:"true"`
 	Tags         map[string]string `json:"tags" required:"true" nullable:"false"`
 
+	// What Nango tells of one connection only: with it a list is all that an
+	// export has to ask for.
+	Config     map[string]string `json:"connection_config" required:"true" nullable:"false"`
+	WebhookURL *string           `json:"webhook_url_override" required:"true"`
+	Disabled   bool              `json:"disabled" required:"true" description:"By itself, whatever its integration is."`
+
 	state
 }
 
@@ -47,6 +53,7 @@ type connectionData struct {
 	EndUser       *endUserData      `json:"end_user" required:"true"`
 	Tags          map[string]string `json:"tags" required:"true" nullable:"false"`
 	Credentials   credentialsData   `json:"credentials" required:"true"`
+	Disabled      bool              `json:"disabled" required:"true" description:"By itself, whatever its integration is."`
 
 	state
 }
@@ -99,7 +106,7 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 	switch {
 	case c.Disabled || i != nil && i.Disabled:
 		s.Status = StateDisabled
-	case i != nil && c.Origin != a.cfg.Origin(i.BaseURL):
+	case i != nil && !a.configured(i.UniqueKey) && c.Origin != a.cfg.Origin(i.BaseURL):
 		s.Status = StateOriginChanged
 	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
 		s.Status = StateAuthFailed
@@ -107,6 +114,13 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 		s.Status = StateUnknown
 	}
 	return s
+}
+
+// configured tells whether an integration is one of the Caddy config, which keys
+// follow wherever it leads.
+func (a *API) configured(key string) bool {
+	_, ok := a.cfg.Static.Where(key)
+	return ok
 }
 
 func (a *API) age(t time.Time) *int64 {
@@ -128,7 +142,8 @@ func (a *API) summary(i *catalog.Integration, c *catalog.Connection) connectionS
 	s := a.stateOf(i, c)
 	return connectionSummary{
 		ID: numberOf(c), ConnectionID: c.ID, Integration: c.Integration, Provider: providerOf(i), Created: stamp(c.CreatedAt),
-		Metadata: metadataOf(c), Errors: errorsOf(s), EndUser: endUserOf(c.EndUser), Tags: filled(c.Tags), state: s,
+		Metadata: metadataOf(c), Errors: errorsOf(s), EndUser: endUserOf(c.EndUser), Tags: filled(c.Tags),
+		Config: filled(c.Config), WebhookURL: orNull(c.WebhookURLOverride), Disabled: c.Disabled, state: s,
 	}
 }
 
@@ -139,7 +154,7 @@ func (a *API) connectionData(i *catalog.Integration, c *catalog.Connection) *con
 		CreatedAt: stamp(c.CreatedAt), UpdatedAt: stamp(c.UpdatedAt), LastFetchedAt: s.LastUsedAt,
 		Config: filled(c.Config), Metadata: metadataOf(c), WebhookURL: orNull(c.WebhookURLOverride),
 		Errors: errorsOf(s), EndUser: endUserOf(c.EndUser), Tags: filled(c.Tags),
-		Credentials: credentialsData{Type: "API_KEY", Fingerprint: c.Fingerprint}, state: s,
+		Credentials: credentialsData{Type: "API_KEY", Fingerprint: c.Fingerprint}, Disabled: c.Disabled, state: s,
 	}
 }
 

@@ -48,6 +48,19 @@ func TestTheStateOfAConnection(t *testing.T) {
 	}
 }
 
+// An integration of the Caddy config is the operator's own word: its connections
+// follow it, and calls with them pass.
+func TestAConnectionFollowsAnIntegrationOfTheConfig(t *testing.T) {
+	r := newRig(t)
+	r.connection("fixed", "c")
+	p := pair{"fixed", "c"}
+	r.status[p] = KeyStatus{State: StateOK}
+	row := r.conns[p]
+	row.Origin = "https://old:443"
+	r.conns[p] = row
+	r.do("GET", "/connections/c?provider_config_key=fixed", "").ok().want(StateOK, "status")
+}
+
 func TestADisabledIntegrationDisablesItsConnections(t *testing.T) {
 	r := newRig(t)
 	r.integration("acme")

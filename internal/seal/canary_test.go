@@ -114,7 +114,7 @@ func TestTheKeysetStandsInItsFileOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	mustPut(t, s, address, canary, 0)
-	needle := map[string][]byte{"keyset": []byte(material(t, text(t, s.ready.Load().keys)))}
+	needle := map[string][]byte{"keyset": []byte(material(t, text(t, s.ready.Load().keys())))}
 	if found, _ := find(t, filepath.Dir(keysetPath(dir)), needle); len(found) != 1 {
 		t.Errorf("not in its own file: %v", found)
 	}

@@ -14,7 +14,7 @@ import (
 func TestAKilledWriterLeavesTheOldOrTheNewRow(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 20 {
-		acknowledged := killedAfter(t, dir, 1+round*3%7)
+		acknowledged := killedAfter(t, dir, writeEnv, 1+round*3%7)
 		s := newStore(dir)
 		d, err := s.Get(t.Context(), address)
 		if err != nil {
@@ -43,9 +43,10 @@ func TestAKilledWriterLeavesTheOldOrTheNewRow(t *testing.T) {
 	}
 }
 
-// killedAfter starts a writer, kills it in the middle of its work once it has
-// acknowledged that many writes, and returns the last version it acknowledged.
-func killedAfter(t *testing.T, dir string, writes int) (version int) {
+// killedAfter starts a process that does what env says, kills it in the middle
+// of its work once it has acknowledged that many writes, and returns the last
+// number it acknowledged.
+func killedAfter(t *testing.T, dir, env string, writes int) (version int) {
 	t.Helper()
 	self, err := os.Executable() // absolute, the child starts elsewhere
 	if err != nil {
@@ -53,7 +54,7 @@ func killedAfter(t *testing.T, dir string, writes int) (version int) {
 	}
 	child := exec.CommandContext(t.Context(), self)
 	child.Dir = dir
-	child.Env = append(os.Environ(), writeEnv+"=1")
+	child.Env = append(os.Environ(), env+"=1")
 	child.Stderr = os.Stderr
 	stdout, err := child.StdoutPipe()
 	if err != nil {

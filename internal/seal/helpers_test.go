@@ -19,11 +19,18 @@ import (
 // and again, below the directory it was started in, until it is killed.
 const writeEnv = "SEAL_TEST_WRITE"
 
+// rotateEnv, set to anything, makes it rotate the keyset again and again.
+const rotateEnv = "SEAL_TEST_ROTATE"
+
 func TestMain(m *testing.M) {
-	if os.Getenv(writeEnv) == "" {
+	work := writeForEver
+	if os.Getenv(rotateEnv) != "" {
+		work = rotateForEver
+	}
+	if os.Getenv(writeEnv) == "" && os.Getenv(rotateEnv) == "" {
 		os.Exit(m.Run())
 	}
-	if err := writeForEver("."); err != nil {
+	if err := work("."); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -49,6 +56,18 @@ func writeForEver(dir string) error {
 		if err := out.Flush(); err != nil {
 			return err
 		}
+	}
+}
+
+// rotateForEver prints a number for each rotation that ended.
+func rotateForEver(dir string) error {
+	ctx := context.Background()
+	s := newStore(dir)
+	for n := 1; ; n++ {
+		if _, err := s.Rotate(ctx, Rotation{DropOld: n%2 == 0}); err != nil {
+			return err
+		}
+		fmt.Println(n)
 	}
 }
 

@@ -5,6 +5,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,16 @@ func (k *Keyset) Text() (secret.Value, error) {
 		return secret.Value{}, fmt.Errorf("writing a keyset: %w", err)
 	}
 	return secret.New(b.String()), nil
+}
+
+// equal tells whether two keysets are the same keys in the same order.
+func (k *Keyset) equal(other *Keyset) (bool, error) {
+	mine, err := k.Text()
+	if err != nil {
+		return false, err
+	}
+	theirs, err := other.Text()
+	return subtle.ConstantTimeCompare([]byte(mine.Reveal()), []byte(theirs.Reveal())) == 1, err
 }
 
 // seal encrypts plain for the place that ad names.

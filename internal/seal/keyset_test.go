@@ -134,7 +134,9 @@ func TestKeysetPrintsAsAFixedString(t *testing.T) {
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "keyset", k)
 	s := New(Config{Keyset: Source{Text: text(t, k)}})
-	s.ready.Store(&opened{keys: k})
+	o := new(opened)
+	o.keyset.Store(k)
+	s.ready.Store(o)
 	m := material(t, text(t, k))
 	for name, out := range map[string]string{
 		"%v": fmt.Sprintf("%v", k), "%+v": fmt.Sprintf("%+v", k), "%#v": fmt.Sprintf("%#v", k), "%s": fmt.Sprint(k),

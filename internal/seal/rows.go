@@ -58,7 +58,7 @@ func (s *Store) read(ctx context.Context, a store.Address, doing, query string, 
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	plain, err := o.keys.open(sealed, place(a, version))
+	plain, err := o.keys().open(sealed, place(a, version))
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
@@ -89,7 +89,9 @@ func (s *Store) Put(ctx context.Context, a store.Address, fields map[string]secr
 	if err != nil {
 		return 0, err
 	}
-	sealed, err := o.keys.seal(plain, place(a, cas+1))
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
+	sealed, err := o.keys().seal(plain, place(a, cas+1))
 	if err != nil {
 		return 0, unavailable(doing, err)
 	}

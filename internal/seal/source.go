@@ -108,6 +108,27 @@ func Create(path string, k *Keyset) error {
 	return syncDir(dir)
 }
 
+// Replace puts k into the place of the keyset file at path, in one step: the
+// file is the former one or the new one, whatever happens.
+func Replace(path string, k *Keyset) error {
+	text, err := k.Text()
+	if err != nil {
+		return err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return fmt.Errorf("replacing the keyset: %w", err)
+	}
+	dir := filepath.Dir(path)
+	tmp, err := writeTemp(dir, text)
+	if err != nil {
+		return fmt.Errorf("replacing the keyset: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("replacing the keyset: %w", errors.Join(err, os.Remove(tmp)))
+	}
+	return syncDir(dir)
+}
+
 // writeTemp writes text to a file of its own in dir and to the disk.
 // os.CreateTemp makes it with mode 0600.
 func writeTemp(dir string, text secret.Value) (name string, err error) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,20 +54,29 @@ type Store struct {
 	closed bool          // guarded by gate
 	ready  atomic.Pointer[opened]
 	made   atomic.Bool
+	turn   chan struct{} // held by a rotation
+
+	// sealing is held from sealing a row to its being there, so that a rotation
+	// can wait for what is sealed with the former keyset.
+	sealing sync.RWMutex
 }
 
 // opened is the store's state once database and keyset fit together.
 type opened struct {
-	db   Database
-	keys *Keyset
+	db     Database
+	keyset atomic.Pointer[Keyset]
+	source atomic.Pointer[Source] // of the keyset
 }
+
+// keys returns the keyset in use.
+func (o *opened) keys() *Keyset { return o.keyset.Load() }
 
 // New returns a store that is not open yet. It does no I/O.
 func New(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Store{cfg: cfg, gate: make(chan struct{}, 1)}
+	return &Store{cfg: cfg, gate: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 }
 
 // Open opens the database, loads the keyset or makes one, and checks that they
@@ -88,7 +98,7 @@ func (s *Store) Healthy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := o.fits(ctx); err != nil {
+	if _, err := o.fits(ctx, o.keys()); err != nil {
 		return unavailable("checking the local store", err)
 	}
 	return nil

@@ -119,7 +119,7 @@ func TestAWrongKeysetIsFoundAtTheStart(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "not the one") || strings.Contains(err.Error(), material(t, v)) {
 		t.Errorf("got %v", err)
 	}
-	same := New(Config{Open: opener(dir), Keyset: Source{Text: text(t, right.ready.Load().keys)}})
+	same := New(Config{Open: opener(dir), Keyset: Source{Text: text(t, right.ready.Load().keys())}})
 	wantKey(t, same, address, "1")
 	_ = same.Close(t.Context())
 }
@@ -137,7 +137,8 @@ func TestClaimNeverOverwritesAnotherKeysetsKeys(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	mustPut(t, s, address, "1", 0) // comes between the look for keys and the claim
-	late := &opened{db: rawDB(t, dir), keys: generated(t)}
+	late := &opened{db: rawDB(t, dir)}
+	late.keyset.Store(generated(t))
 	if err := late.claim(t.Context()); err == nil {
 		t.Error("no error")
 	}

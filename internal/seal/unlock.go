@@ -8,6 +8,8 @@ import (
 	"io/fs"
 )
 
+var errNotItsKeyset = errors.New("it is not the one that the database's keys are sealed with")
+
 // proof is what the check row holds when it is opened.
 const proof = "this keyset belongs to this database"
 
@@ -17,19 +19,21 @@ func (s *Store) unlock(ctx context.Context, o *opened) error {
 	if err != nil {
 		return err
 	}
-	o.keys, err = Load(s.cfg.Keyset)
+	keys, err := Load(s.cfg.Keyset)
 	if errors.Is(err, ErrNoKeyset) {
-		o.keys, err = s.create(used, err)
+		keys, err = s.create(used, err)
 	}
 	if err != nil {
 		return err
 	}
-	ok, err := o.fits(ctx)
+	o.keyset.Store(keys)
+	o.source.Store(&s.cfg.Keyset)
+	ok, err := o.fits(ctx, keys)
 	if ok || (err != nil && !errors.Is(err, errDoesNotOpen)) {
 		return err
 	}
 	if used {
-		return fmt.Errorf("checking the keyset %s: it is not the one that the database's keys are sealed with", s.cfg.Keyset)
+		return fmt.Errorf("checking the keyset %s: %w", s.cfg.Keyset, errNotItsKeyset)
 	}
 	return o.claim(ctx)
 }
@@ -71,9 +75,9 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// fits tells whether the keyset opens the check row. False without an error:
+// fits tells whether a keyset opens the check row. False without an error:
 // there is no such row.
-func (o *opened) fits(ctx context.Context) (bool, error) {
+func (o *opened) fits(ctx context.Context, keys *Keyset) (bool, error) {
 	var sealed []byte
 	err := o.db.SQL().QueryRowContext(ctx, `SELECT sealed FROM keyset_check WHERE id = 1`).Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -82,7 +86,7 @@ func (o *opened) fits(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the keyset's check: %w", err)
 	}
-	if _, err := o.keys.open(sealed, []byte(purposeCheck)); err != nil {
+	if _, err := keys.open(sealed, []byte(purposeCheck)); err != nil {
 		return false, fmt.Errorf("checking the keyset: %w", err)
 	}
 	return true, nil
@@ -90,7 +94,7 @@ func (o *opened) fits(ctx context.Context) (bool, error) {
 
 // claim writes the check row of a database that holds no key.
 func (o *opened) claim(ctx context.Context) error {
-	sealed, err := o.keys.seal([]byte(proof), []byte(purposeCheck))
+	sealed, err := o.keys().seal([]byte(proof), []byte(purposeCheck))
 	if err != nil {
 		return err
 	}

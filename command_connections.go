@@ -1,0 +1,258 @@
+package apikeyinject
+
+// This file holds `caddy apikey-inject connections`.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+func connectionsCommand() *cobra.Command {
+	list := operatorFlags(&cobra.Command{
+		Use:   "list [--integration <integration>] [--search <text>] [--tag name=value]...",
+		Short: "Lists connections, without their keys",
+		RunE:  operate(listConnections),
+	})
+	list.Flags().String("integration", "", "Only those of this integration, or of several parted by commas")
+	list.Flags().String("search", "", "Only those with this in their id, or in the end user's id, email or display name")
+	list.Flags().String("end-user", "", "Only those of the end user with this id")
+	list.Flags().String("organization", "", "Only those of the organization with this id")
+	list.Flags().StringArray("tag", nil, "Only those with this tag, name=value; may be repeated")
+	list.Flags().Int("limit", 0, "At most so many (default all)")
+	show := operatorFlags(&cobra.Command{
+		Use:   "show <integration> <connection>",
+		Short: "Shows a connection, without its key",
+		RunE:  operate(showConnection),
+	})
+	create := operatorFlags(&cobra.Command{
+		Use:   "create <integration> [<connection>] [--connection-config name=value]... [--tag name=value]...",
+		Short: "Makes a connection with a key, read from standard input or asked for",
+		Long: `
+Makes a connection, whose key is typed when asked or given on standard input:
+
+	$ caddy apikey-inject connections create acme-internal cust-1
+	API key for acme-internal/cust-1 (it is not shown):
+
+Without an id it gets a random one. For a connection that is there already, see
+caddy apikey-inject rotate.`,
+		RunE: operate(createConnection),
+	})
+	create.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
+	create.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
+	create.Flags().String("metadata", "", "Metadata, a JSON object")
+	create.Flags().String("end-user", "", "The id of the end user it belongs to")
+	create.Flags().String("end-user-email", "", "The end user's email")
+	create.Flags().String("end-user-name", "", "The end user's display name")
+	remove := operatorFlags(&cobra.Command{
+		Use:   "delete <integration> <connection>",
+		Short: "Deletes a connection, and destroys every version of its key",
+		RunE:  operate(deleteConnection),
+	})
+	return group(&cobra.Command{
+		Use:   "connections list|show|create|delete",
+		Short: "Manages connections in the running Caddy",
+	}, list, show, create, remove)
+}
+
+// connectionView is what people are shown of a connection.
+type connectionView struct {
+	ID          string  `json:"connection_id"`
+	Integration string  `json:"provider_config_key"`
+	Status      string  `json:"status"`
+	Version     int     `json:"key_version"`
+	Age         *int64  `json:"key_age_seconds"`
+	LastUsed    *string `json:"last_used_at"`
+	LastFailure *string `json:"last_auth_failure_at"`
+	EndUser     *struct {
+		ID string `json:"id"`
+	} `json:"end_user"`
+	Tags        map[string]string `json:"tags"`
+	Config      map[string]string `json:"connection_config"`
+	Metadata    json.RawMessage   `json:"metadata"`
+	Credentials struct {
+		Fingerprint string `json:"fingerprint"`
+	} `json:"credentials"`
+}
+
+func (c *connectionView) user() string {
+	if c.EndUser == nil {
+		return ""
+	}
+	return c.EndUser.ID
+}
+
+func connectionQuery(fl caddycmd.Flags) (url.Values, error) {
+	query := make(url.Values)
+	for flag, name := range map[string]string{
+		"integration": "integrationId", "search": "search", "end-user": "endUserId", "organization": "endUserOrganizationId",
+	} {
+		if s := fl.String(flag); s != "" {
+			query.Set(name, s)
+		}
+	}
+	tags, err := pairsOf(fl, "tag")
+	for name, value := range tags {
+		query.Set("tags["+name+"]", value)
+	}
+	return query, err
+}
+
+func listConnections(fl caddycmd.Flags, o operator) error {
+	if fl.NArg() > 0 {
+		return errors.New("connections list takes no arguments; see its flags")
+	}
+	query, err := connectionQuery(fl)
+	if err != nil {
+		return err
+	}
+	all := []json.RawMessage{} // [] and not null in JSON
+	err = o.connections(query, fl.Int("limit"), func(raw json.RawMessage) error {
+		all = append(all, raw)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Println("There are no such connections.")
+		return err
+	}
+	rows := make([][]string, 0, len(all))
+	for _, raw := range all {
+		var c connectionView
+		if err := json.Unmarshal(raw, &c); err != nil {
+			return err
+		}
+		rows = append(rows, []string{c.Integration, c.ID, c.Status, versionText(c.Version), ago(c.Age), since(c.LastUsed), c.user()})
+	}
+	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "END USER"}, rows)
+}
+
+func showConnection(fl caddycmd.Flags, o operator) error {
+	integration, id, err := namesOf(fl, "connections show <integration> <connection>", 2)
+	if err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	if err := o.do(http.MethodGet, connectionPath(integration, id, ""), nil, &raw); err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, raw)
+	}
+	var c connectionView
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return err
+	}
+	metadata := string(c.Metadata)
+	if metadata == "null" {
+		metadata = ""
+	}
+	return printPairs(os.Stdout,
+		[2]string{"Connection", c.ID}, [2]string{"Integration", c.Integration}, [2]string{"Status", c.Status},
+		[2]string{"Key version", versionText(c.Version)}, [2]string{"Key written", ago(c.Age)}, [2]string{"Key fingerprint", c.Credentials.Fingerprint},
+		[2]string{"Last used", since(c.LastUsed)}, [2]string{"Last refused", since(c.LastFailure)}, [2]string{"End user", c.user()},
+		[2]string{"Tags", pairsText(c.Tags)}, [2]string{"Config", pairsText(c.Config)}, [2]string{"Metadata", metadata})
+}
+
+func createConnection(fl caddycmd.Flags, o operator) error {
+	integration, id, err := namesOf(fl, "connections create <integration> [<connection>]", 1)
+	if err != nil {
+		return err
+	}
+	body, err := connectionBody(fl)
+	if err != nil {
+		return err
+	}
+	body["provider_config_key"] = integration
+	about := integration
+	if id != "" {
+		there, err := o.exists(integration, id)
+		if err != nil {
+			return err
+		}
+		if there {
+			return fmt.Errorf("there is a connection %q of integration %q already; caddy apikey-inject rotate changes its key", id, integration)
+		}
+		body["connection_id"] = id
+		about += "/" + id
+	}
+	key, err := readKey(os.Stdin, os.Stderr, about)
+	if err != nil {
+		return err
+	}
+	body["credentials"] = clearCredentials(key)
+	return enterConnection(fl, o, http.MethodPost, "connections", body, "Made")
+}
+
+// connectionBody is what the flags of create say.
+func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
+	body := make(map[string]any)
+	for flag, field := range map[string]string{"connection-config": "connection_config", "tag": "tags"} {
+		pairs, err := pairsOf(fl, flag)
+		if err != nil {
+			return nil, err
+		}
+		if pairs != nil {
+			body[field] = pairs
+		}
+	}
+	if s := fl.String("metadata"); s != "" {
+		if !json.Valid([]byte(s)) {
+			return nil, errors.New("--metadata is no JSON")
+		}
+		body["metadata"] = json.RawMessage(s)
+	}
+	user := make(map[string]string)
+	for flag, field := range map[string]string{"end-user": "id", "end-user-email": "email", "end-user-name": "display_name"} {
+		if s := fl.String(flag); s != "" {
+			user[field] = s
+		}
+	}
+	if len(user) > 0 {
+		body["end_user"] = user
+	}
+	return body, nil
+}
+
+// clearCredentials holds a key in clear, for a request's body: keyText would
+// not show it.
+func clearCredentials(key *keyText) map[string]string {
+	return map[string]string{"type": "API_KEY", "apiKey": key.Reveal()}
+}
+
+// enterConnection sends a key, and says what became of it.
+func enterConnection(fl caddycmd.Flags, o operator, method, path string, body any, did string) error {
+	var raw json.RawMessage
+	if err := o.do(method, path, body, &raw); err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, raw)
+	}
+	var c connectionView
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return err
+	}
+	_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
+	return err
+}
+
+func deleteConnection(fl caddycmd.Flags, o operator) error {
+	integration, id, err := namesOf(fl, "connections delete <integration> <connection>", 2)
+	if err != nil {
+		return err
+	}
+	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), nil, "Deleted connection "+id+" of "+integration+", and its key")
+}
