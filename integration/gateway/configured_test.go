@@ -32,14 +32,12 @@ func TestAnIntegrationOfTheConfigurationThroughTheGateway(t *testing.T) {
 	}
 	r := newRig(t, settings{
 		counted: true,
+		keys:    map[string]string{"prod": "key-of-prod", "customers/cust-1/crm": "key-of-cust-1", "caddy-apikey-inject/each/cust-1": "astray"},
 		global: fixed("for-agents", "key prod", "allow token agents") + fixed("for-any-token", "key prod", "allow token *") + fixed("for-billing", "key prod", "allow user billing") +
 			fixed("open", "key prod") + fixed("off", "key prod", "disabled") + fixed("each", "key customers/${connectionId}/crm", "allow token *"),
 		api: "\t\ttoken agents {env.AGENTS} {\n\t\t\tscopes proxy\n\t\t}\n",
 		env: []string{"AGENTS=agents-token-1"},
 	})
-	r.vault.Put("prod", map[string]any{"apiKey": "key-of-prod"})
-	r.vault.Put("customers/cust-1/crm", map[string]any{"apiKey": "key-of-cust-1"})
-	r.vault.Put("caddy-apikey-inject/each/cust-1", map[string]any{"apiKey": "astray"})
 	agents := "agents-token-1"
 	for _, c := range []struct {
 		name, token, integration string
@@ -185,11 +183,11 @@ func TestACatalogThatIsAwayAtTheStart(t *testing.T) {
 	db.Host = fmt.Sprintf("127.0.0.1:%d", harness.Port(t))
 	up := harness.NewUpstream(t, nil)
 	r := newRig(t, settings{
+		keys:   map[string]string{"prod": "key-of-prod"},
 		global: "\t\tcatalog postgres {env.DB}\n\t\tintegration fixed " + up.URL() + " {\n\t\t\tname Authorization\n\t\t\tkey prod\n\t\t\tallow anyone\n\t\t}\n",
 		site:   "\tapikey_inject /fixed/* fixed\n",
 		env:    []string{"DB=" + db.String()},
 	})
-	r.vault.Put("prod", map[string]any{"apiKey": "key-of-prod"})
 	a := r.proxy("acme", "c", http.MethodGet, "/", "")
 	r.wantRefusal(t, a, http.StatusServiceUnavailable, "key_unavailable")
 	if a.header.Get("Retry-After") == "" {

@@ -38,14 +38,15 @@ type rig struct {
 
 // settings are what a rig may vary.
 type settings struct {
-	local   bool        // keys in the local store, not in Vault
-	counted bool        // Vault is asked through a proxy that notes each request
-	global  string      // lines of the global option
-	api     string      // lines of apikey_inject_api
-	site    string      // further lines of the site
-	sites   string      // further sites
-	egress  string      // what egress allows. Default: 127.0.0.1
-	tls     *tls.Config // of the upstream. Default: in clear
+	local   bool              // keys in the local store, not in Vault
+	counted bool              // Vault is asked through a proxy that notes each request
+	keys    map[string]string // documents in Vault before Caddy starts: path and key
+	global  string            // lines of the global option
+	api     string            // lines of apikey_inject_api
+	site    string            // further lines of the site
+	sites   string            // further sites
+	egress  string            // what egress allows. Default: 127.0.0.1
+	tls     *tls.Config       // of the upstream. Default: in clear
 	env     []string
 	options []harness.Option
 }
@@ -58,6 +59,9 @@ func newRig(t *testing.T, s settings) *rig {
 	store := "store local"
 	if !s.local {
 		r.vault = vaulttest.Start(t)
+		for path, key := range s.keys {
+			r.vault.Put(path, map[string]any{"apiKey": key})
+		}
 		env = append(env, "VT="+r.vault.Token)
 		address := r.vault.Addr
 		if s.counted {
