@@ -8,6 +8,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -65,4 +66,9 @@ type Session struct {
 
 	// WebhookURL is where to tell of it. Nil: as the connection has it.
 	WebhookURL *string `json:"hook,omitempty"`
+}
+
+// Allows tells whether a key may be entered for an integration.
+func (s *Session) Allows(integration string) bool {
+	return len(s.Integrations) == 0 || slices.Contains(s.Integrations, integration)
 }
