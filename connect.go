@@ -3,22 +3,26 @@ package apikeyinject
 // This file holds the handler of the Connect page's site.
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/web"
 )
 
 func init() {
 	caddy.RegisterModule(new(Connect))
 }
 
-// Connect serves what an end user needs to enter a key with the token of
+// Connect serves the Connect page, and what an end user needs to enter a key with the token of
 // a connect session, and nothing else: no token of the API is of use here.
 type Connect struct {
 	// Origins of the pages that may show this site in a frame. Default: none.
@@ -30,6 +34,7 @@ type Connect struct {
 
 	api    *api.API
 	policy string // Content-Security-Policy
+	page   []byte
 }
 
 // CaddyModule returns the Caddy module information.
@@ -84,21 +89,47 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 	}
 	c.policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors
+	var page bytes.Buffer
+	if err := web.ConnectPage.Execute(&page, c.FrameAncestors); err != nil {
+		return fmt.Errorf("writing the Connect page: %w", err)
+	}
+	c.page = page.Bytes()
 	return nil
 }
 
-// ServeHTTP answers a call with the token of a connect session.
+// ServeHTTP answers with the page or one of its files, or a call with the token
+// of a connect session.
 func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if carriesSession(r, "") {
 		skipLog(r)
 	}
 	c.guard(w.Header())
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if r.URL.Path == "/" {
+			http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(c.page))
+			return nil
+		}
+		if name, ok := asset(r.URL.Path); ok {
+			http.ServeFileFS(w, r, web.ConnectAssets(), name)
+			return nil
+		}
+	}
 	if c.share(w.Header(), r) && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
 	c.api.ServeConnect(w, r)
 	return nil
+}
+
+// asset returns the name of the page's file at a path, if there is one.
+func asset(path string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(path, "/assets/")
+	if !ok || !fs.ValidPath(name) {
+		return "", false
+	}
+	info, err := fs.Stat(web.ConnectAssets(), name)
+	return name, err == nil && info.Mode().IsRegular()
 }
 
 // guard sets what browsers are to keep to.

@@ -40,8 +40,14 @@ func newRig(t *testing.T) *rig {
 	return startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), "")
 }
 
+// newFramedRig is [newRig] with further pages that may show the site.
+func newFramedRig(t *testing.T, parents ...string) *rig {
+	t.Helper()
+	return startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), "", parents...)
+}
+
 // startRig starts one with the catalog of a URL, or its own.
-func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, url string) *rig {
+func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, url string, parents ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, vault: vault, up: up, http: harness.HTTP1Client(t, nil), api: harness.Port(t), site: harness.Port(t)}
 	env := []string{"OPS=" + ops, "VT=" + vault.Token}
@@ -52,7 +58,7 @@ func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, url s
 	}
 	config := fmt.Sprintf("{\n\tdebug\n\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", vault.Addr, catalog) +
 		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n\t}\n", r.site)) +
-		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n\t\tframe_ancestors "+app+"\n\t\tallowed_origins "+app+"\n\t}\n")
+		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n\t\tframe_ancestors "+strings.Join(append([]string{app}, parents...), " ")+"\n\t\tallowed_origins "+app+"\n\t}\n")
 	r.caddy = harness.StartCaddy(t, config, harness.Env(env...))
 	return r
 }
