@@ -40,6 +40,10 @@ type API struct {
 	// the integration. Default: none.
 	BaseURLOverride map[string][]string `json:"base_url_override,omitempty"`
 
+	// Where the Connect page is, for links to it: `https://connect.example`.
+	// Default: links are empty.
+	ConnectURL string `json:"connect_url,omitempty"`
+
 	// The methods of requests that the gateway sends again when a caller asks
 	// for `Retries`. Default: `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`.
 	RetryMethods []string `json:"retry_methods,omitempty"`
@@ -109,6 +113,9 @@ func (a *API) check() error {
 	if err := checkStripPrefix(a.StripPrefix); err != nil {
 		return &fieldError{"strip_prefix", err}
 	}
+	if err := checkConnectURL(a.ConnectURL); err != nil {
+		return &fieldError{"connect_url", err}
+	}
 	for key, hosts := range a.BaseURLOverride {
 		if err := checkUniqueKey(key); err != nil {
 			return &fieldError{"base_url_override", err}
@@ -168,7 +175,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	} else {
 		a.app.useCatalog()
 	}
-	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix})
+	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix, ConnectURL: a.ConnectURL})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
 	h.gateway = true
@@ -218,6 +225,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), a.StripPrefix+proxyPath)
 	if ok && (rest == "" || rest[0] == '/') {
 		return a.gateway.ServeHTTP(w, r, next)
+	}
+	if carriesSession(r, a.StripPrefix) {
+		skipLog(r)
 	}
 	a.manage.ServeHTTP(w, r)
 	return nil

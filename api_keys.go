@@ -138,6 +138,7 @@ func (a *App) sweep() {
 			case done != custody.Swept{}:
 				a.logger.Info("ended writes of keys that were cut off", zap.Any("swept", done))
 			}
+			a.pruneSessions()
 		}
 		select {
 		case <-a.ctx.Done():

@@ -20,7 +20,7 @@ func init() {
 }
 
 var (
-	apiWords   = []string{"token", "strip_prefix", "base_url_override", "retry_methods", "retry_max_wait", "audit", "proxy"}
+	apiWords   = []string{"token", "strip_prefix", "connect_url", "base_url_override", "retry_methods", "retry_max_wait", "audit", "proxy"}
 	tokenWords = []string{"scopes", "integrations", "connections"}
 )
 
@@ -33,6 +33,7 @@ var (
 //	        integrations <unique keys...>
 //	        connections  <ids...>
 //	    }
+//	    connect_url       <url>
 //	    strip_prefix      <prefix>
 //	    base_url_override <unique key> <hosts...>
 //	    retry_methods     <methods...>
@@ -60,6 +61,8 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			err = a.parseOverride(d)
 		case "strip_prefix":
 			err = p.once(d, func() error { return checkedArg(d, &a.StripPrefix, checkStripPrefix) })
+		case "connect_url":
+			err = p.once(d, func() error { return checkedArg(d, &a.ConnectURL, checkConnectURL) })
 		case "retry_methods":
 			err = p.once(d, func() error { return listArgs(d, &a.RetryMethods) })
 		case "retry_max_wait":

@@ -17,6 +17,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 )
 
 // catalogRetry parts two attempts to open a database that is away.
@@ -42,8 +43,9 @@ type pooledCatalog struct {
 
 // openCatalog is a catalog that can be asked.
 type openCatalog struct {
-	db  *catalog.DB
-	dir *directory.Directory
+	db       *catalog.DB
+	dir      *directory.Directory
+	sessions *session.Sessions
 }
 
 var catalogs = struct {
@@ -181,7 +183,7 @@ func (p *pooledCatalog) try(ctx context.Context) error {
 	}
 	dir := directory.New(db, directory.Options{Observe: observeCatalog})
 	dir.Start(p.ctx)
-	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir}) {
+	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir, session.New(db, time.Now)}) {
 		return errors.Join(dir.Close(ctx), db.Close())
 	}
 	return nil

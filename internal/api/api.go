@@ -32,13 +32,17 @@ import (
 
 // Config says what an [API] works on. Fields are required unless said otherwise.
 type Config struct {
-	Catalog Catalog
-	Keys    Keys
-	Static  Static
-	Status  Status
+	Catalog  Catalog
+	Keys     Keys
+	Static   Static
+	Status   Status
+	Sessions Sessions
 
 	// Tokens of callers. Nil means nobody, or with Trusted everybody.
 	Tokens *Tokens
+
+	// ConnectURL is where the Connect page is, for links to it. Optional.
+	ConnectURL string
 
 	// Trusted says that who reaches the API is the operator: Caddy's admin
 	// endpoint. Tokens are then not asked for, and pages of other sites are
@@ -120,14 +124,22 @@ func plainOrigin(baseURL string) string {
 // Serves tells whether the API has something at the request's path, for
 // a handler that has other things beside it.
 func (a *API) Serves(r *http.Request) bool {
-	return len(find(a.segments(r))) > 0
+	return len(find(operations(), a.segments(r))) > 0
 }
 
 // ServeHTTP answers one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, operations()) }
+
+// ServeConnect answers one request to the site of the Connect page, where there
+// is only what the token of a connect session permits.
+func (a *API) ServeConnect(w http.ResponseWriter, r *http.Request) {
+	a.dispatch(w, r, publicOperations())
+}
+
+func (a *API) dispatch(w http.ResponseWriter, r *http.Request, all []*operation) {
 	guard(w.Header())
 	segments := a.segments(r)
-	here := find(segments)
+	here := find(all, segments)
 	if len(here) == 0 {
 		refuse(http.StatusNotFound, "not_found", "There is nothing at this path").Write(w)
 		return
@@ -163,14 +175,26 @@ func (a *API) serve(c *call, o *operation) {
 
 func (a *API) run(c *call, o *operation) (any, error) {
 	c.noteTarget()
-	var refusal *Error
-	if c.token, refusal = a.Authenticate(c.r); refusal != nil {
-		return nil, refusal
-	}
-	if err := c.need(o.scope); err != nil {
+	if err := a.admit(c, o); err != nil {
 		return nil, err
 	}
-	return o.run(a, c)
+	out, err := o.run(a, c)
+	if err != nil && o.tries && asError(err).Status < http.StatusInternalServerError {
+		a.cfg.Sessions.Fail(c.caller)
+	}
+	return out, err
+}
+
+// admit refuses who may not call.
+func (a *API) admit(c *call, o *operation) error {
+	if o.bySession {
+		return a.admitSession(c)
+	}
+	var refusal *Error
+	if c.token, refusal = a.Authenticate(c.r); refusal != nil {
+		return refusal
+	}
+	return c.need(o.scope)
 }
 
 // Authenticate returns who calls, or the answer to somebody unknown.

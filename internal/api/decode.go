@@ -104,6 +104,9 @@ func (d *decoder) field(raw jsontext.Value, f *field, v reflect.Value, path []an
 	case manyType:
 		v.Set(reflect.ValueOf(d.oneOrMany(raw, f, path)))
 		return
+	case listType:
+		v.Set(reflect.ValueOf(d.list(raw, f, path)))
+		return
 	case textsType:
 		v.Set(reflect.ValueOf(d.texts(raw, f, path)))
 		return
@@ -174,6 +177,23 @@ func (d *decoder) texts(raw jsontext.Value, f *field, path []any) map[string]str
 		}
 	}
 	return m
+}
+
+// list returns an array of strings, none of them empty.
+func (d *decoder) list(raw jsontext.Value, f *field, path []any) []string {
+	out := []string{}
+	if !d.kind(raw, '[', f.label, "an array of strings", path) {
+		return out
+	}
+	list := elements(raw)
+	f.checkCount(len(list), d.faults, path)
+	one := &field{label: f.label, min: new(1)}
+	for i, e := range list {
+		if s, ok := d.text(e, one, append(slices.Clip(path), i)); ok {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (d *decoder) oneOrMany(raw jsontext.Value, f *field, path []any) (o oneOrMany) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 )
 
 // Catalog keeps descriptions. Its errors are those of package catalog. What it
@@ -49,6 +50,27 @@ type Keys interface {
 	// Destroy destroys the keys of connections that are deleted already. Until
 	// it has, its error is told to the client and the sweep of orphans goes on.
 	Destroy(ctx context.Context, gone []catalog.Connection) error
+}
+
+// Sessions makes and opens the tokens of connect sessions. Its errors are those
+// of packages session and catalog.
+type Sessions interface {
+	// Seal completes a session, with an id and a time to expire, and returns
+	// its token.
+	Seal(ctx context.Context, s *session.Session) (token string, err error)
+
+	// Open returns what a token permits, whether it was used or not.
+	Open(ctx context.Context, token string) (*session.Session, error)
+
+	// Check is a [session.ErrUsed] when it was used.
+	Check(ctx context.Context, s *session.Session) error
+
+	// Use enters that it is used, of all who try for one only, until Free.
+	Use(ctx context.Context, s *session.Session) error
+	Free(ctx context.Context, s *session.Session) error
+
+	// Fail notes a try that failed; after some, Open refuses the token.
+	Fail(s *session.Session)
 }
 
 // Static holds the integrations of the Caddy config. They win over the

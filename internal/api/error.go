@@ -113,6 +113,9 @@ func classify(err error) *Error {
 		e.RetryAfter = max(t.After, time.Second)
 		return e
 	}
+	if e := refusedSession(err); e != nil {
+		return e
+	}
 	switch {
 	case errors.Is(err, catalog.ErrUnavailable):
 		return &Error{Status: http.StatusServiceUnavailable, Code: "catalog_unavailable", Message: "The catalog cannot be reached at the moment", RetryAfter: retryAfter}

@@ -28,6 +28,8 @@ type fake struct {
 	keys   map[pair]string // newest only
 	static []*catalog.Integration
 	status map[pair]KeyStatus
+	used   map[string]bool // connect sessions
+	seals  []catalog.SessionKey
 
 	down    error             // every call to the catalog fails so
 	keyDown error             // every call to the store fails so
@@ -37,7 +39,7 @@ type fake struct {
 func newFake(now func() time.Time) *fake {
 	return &fake{
 		now: now, ints: map[string]catalog.Integration{}, conns: map[pair]catalog.Connection{},
-		keys: map[pair]string{}, status: map[pair]KeyStatus{}, between: func(string) {},
+		used: map[string]bool{}, keys: map[pair]string{}, status: map[pair]KeyStatus{}, between: func(string) {},
 	}
 }
 
@@ -283,6 +285,46 @@ func (f *fake) Destroy(_ context.Context, gone []catalog.Connection) error {
 		delete(f.keys, pair{c.Integration, c.ID})
 	}
 	return nil
+}
+
+func (f *fake) SessionKeys(context.Context) ([]catalog.SessionKey, error) {
+	err := f.lock("SessionKeys")
+	defer f.mu.Unlock()
+	return f.seals, err
+}
+
+func (f *fake) AddSessionKey(context.Context, int64, time.Duration) error {
+	err := f.lock("AddSessionKey")
+	defer f.mu.Unlock()
+	if err == nil {
+		f.seals = []catalog.SessionKey{{ID: 1, Key: secret.New(strings.Repeat("k", 32)), MadeAt: f.now()}}
+	}
+	return err
+}
+
+func (f *fake) UseSession(_ context.Context, id string, _ time.Time) error {
+	err := f.lock("UseSession")
+	defer f.mu.Unlock()
+	if err == nil && f.used[id] {
+		err = catalog.ErrExists
+	}
+	if err == nil {
+		f.used[id] = true
+	}
+	return err
+}
+
+func (f *fake) SessionUsed(_ context.Context, id string) (bool, error) {
+	err := f.lock("SessionUsed")
+	defer f.mu.Unlock()
+	return f.used[id], err
+}
+
+func (f *fake) FreeSession(_ context.Context, id string) error {
+	err := f.lock("FreeSession")
+	defer f.mu.Unlock()
+	delete(f.used, id)
+	return err
 }
 
 // config is the Caddy config of the fake.

@@ -21,14 +21,18 @@ import (
 // operations are all that there are, made once: their shapes are read by
 // reflection.
 var operations = sync.OnceValue(func() []*operation {
-	return slices.Concat(integrationOperations(), connectionOperations(), otherOperations())
+	return slices.Concat(integrationOperations(), connectionOperations(), sessionOperations(), otherOperations())
 })
 
 // anyRefusal are the refusals that every operation has.
 var anyRefusal = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable}
 
-// security is the name of the only way to authenticate.
-const security = "token"
+// security names the ways to authenticate.
+const (
+	security             = "token"
+	sessionSecurity      = "connect_session"
+	sessionQuerySecurity = "connect_session_token"
+)
 
 // document returns the document. That it cannot be made is a mistake in this
 // package, found by any test that makes an API.
@@ -37,6 +41,8 @@ var document = sync.OnceValue(func() jsontext.Value {
 	r.Spec.Info.WithTitle("API keys for Caddy").WithVersion("1").
 		WithDescription("Integrations and connections in the wire format of Nango's API. No answer ever holds a key.")
 	r.Spec.SetHTTPBearerTokenSecurity(security, "", "A token of the apikey_inject_api directive")
+	r.Spec.SetHTTPBearerTokenSecurity(sessionSecurity, "", "The token of a connect session")
+	r.Spec.SetAPIKeySecurity(sessionQuerySecurity, "connect_session_token", openapi.InQuery, "The token of a connect session, where Nango's clients send it: only to enter a key")
 	r.DefaultOptions = append(r.DefaultOptions,
 		func(rc *jsonschema.ReflectContext) { rc.EnvelopNullability = true },
 		jsonschema.InterceptDefName(defName), jsonschema.InterceptSchema(schemaOf), jsonschema.InterceptNullability(nullability))
@@ -119,13 +125,22 @@ func (o *operation) describe(r *openapi31.Reflector) error {
 	if o.scope != "" {
 		oc.SetDescription("Needs the scope `" + o.scope + "`.")
 	}
-	oc.AddSecurity(security)
+	if o.bySession {
+		oc.AddSecurity(sessionSecurity)
+		oc.AddSecurity(sessionQuerySecurity)
+	} else {
+		oc.AddSecurity(security)
+	}
 	oc.AddReqStructure(o.input, openapi.WithCustomize(func(cor openapi.ContentOrReference) {
 		if body, ok := cor.(*openapi31.RequestBodyOrReference); ok && body.RequestBody != nil {
 			body.RequestBody.WithRequired(true)
 		}
 	}))
-	oc.AddRespStructure(reflect.New(o.out).Elem().Interface(), openapi.WithHTTPStatus(o.status))
+	var answer any
+	if o.status != http.StatusNoContent {
+		answer = reflect.New(o.out).Elem().Interface()
+	}
+	oc.AddRespStructure(answer, openapi.WithHTTPStatus(o.status))
 	refusals := slices.Concat(anyRefusal, o.refusals)
 	if o.in.hasBody() {
 		refusals = append(refusals, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)

@@ -72,6 +72,7 @@ func TestWhatTheDocumentForbidsIsRefused(t *testing.T) {
 		name := map[string]string{
 			"POST/integrations": "CreateIntegration", "PATCH/integrations/acme": "PatchIntegration", "POST/connections": "CreateConnection",
 			"PATCH/connections/c?provider_config_key=acme": "PatchConnection", "PUT/connections/c/credentials?provider_config_key=acme": "PutCredentials",
+			"POST/connect/sessions": "CreateSession", "POST/connect/sessions/reconnect": "ReconnectSession",
 			"POST/connections/metadata": "Metadata", "PATCH/connections/metadata": "Metadata",
 		}[c[0]+c[1]]
 		schema, ok := doc.Components.Schemas[name]

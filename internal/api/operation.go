@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 )
 
 // operation is a method on a path.
@@ -14,6 +16,8 @@ type operation struct {
 	id           string // its name in the OpenAPI document
 	summary      string
 	scope        string // empty: any token
+	bySession    bool   // the caller sends the token of a connect session
+	tries        bool   // what fails here counts against the session
 	action       string // its name in audit entries; empty: it changes nothing
 	status       int    // of success
 	refusals     []int  // beside those that every operation has
@@ -55,6 +59,7 @@ type call struct {
 	r      *http.Request
 	args   map[string]string // path values by their names
 	token  *Token
+	caller *session.Session // of an operation by session
 	faults faults
 	nulls  []string // nullable fields of the body that are null
 

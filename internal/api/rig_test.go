@@ -22,6 +22,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 )
 
 // canary is the key that tests enter, and that nothing may show.
@@ -61,6 +62,7 @@ func newRig(t testing.TB, tokens ...Token) *rig {
 func (r *rig) config(tokens *Tokens) Config {
 	return Config{
 		Catalog: r.fake, Keys: r.fake, Static: config{r.fake}, Status: health{r.fake}, Tokens: tokens,
+		Sessions: session.New(r.fake, func() time.Time { return r.clock }), ConnectURL: "https://connect.example",
 		Now:   func() time.Time { return r.clock },
 		Audit: func(e AuditEntry) { r.audit = append(r.audit, e) },
 	}

@@ -28,12 +28,12 @@ func (a *API) segments(r *http.Request) []string {
 // resource is the operations of one path.
 type resource []*operation
 
-// find returns the operations at a path. Of two that fit, the one with words in
+// find returns those of all operations that are at a path. Of two that fit, the one with words in
 // place of values wins: /connections/metadata is no connection.
-func find(segments []string) resource {
+func find(all []*operation, segments []string) resource {
 	var found resource
 	best := -1
-	for _, o := range operations() {
+	for _, o := range all {
 		words, ok := o.fits(segments)
 		if !ok || words < best {
 			continue

@@ -120,9 +120,10 @@ var (
 	objectType = reflect.TypeFor[jsontext.Value]() // a JSON object, kept byte for byte
 	manyType   = reflect.TypeFor[oneOrMany]()
 	textsType  = reflect.TypeFor[map[string]string]()
+	listType   = reflect.TypeFor[[]string]()
 
 	known = []reflect.Type{
-		secretType, objectType, manyType, textsType,
+		secretType, objectType, manyType, textsType, listType,
 		reflect.TypeFor[string](), reflect.TypeFor[bool](), reflect.TypeFor[int](), reflect.TypeFor[[]int](),
 	}
 )

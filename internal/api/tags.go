@@ -33,21 +33,37 @@ func userTags(u *catalog.EndUser) map[string]string {
 // retag sets the end user and tags of a connection. Nil for either keeps what
 // is there. Tags that are given win over those that the end user adds.
 func retag(c *catalog.Connection, user *endUserFields, given map[string]string) {
+	if user == nil {
+		describe(c, nil, nil, given)
+		return
+	}
+	describe(c, user.user(), user.Tags, given)
+}
+
+// describe is [retag] with the end user as it is kept, and its tags.
+func describe(c *catalog.Connection, user *catalog.EndUser, ofUser, given map[string]string) {
 	tags := maps.Clone(given)
 	if given == nil {
-		added := userTags(c.EndUser)
-		tags = maps.Clone(c.Tags)
-		maps.DeleteFunc(tags, func(name, value string) bool { return added[name] == value })
-	}
-	if tags == nil {
-		tags = make(map[string]string)
+		tags = ownTags(c)
 	}
 	if user != nil {
-		c.EndUser = user.user()
-		fill(tags, user.Tags)
+		c.EndUser = user
+		fill(tags, ofUser)
 	}
 	fill(tags, userTags(c.EndUser))
 	c.Tags = tags
+}
+
+// ownTags returns the tags of a connection without those that its end user
+// adds.
+func ownTags(c *catalog.Connection) map[string]string {
+	added, tags := userTags(c.EndUser), make(map[string]string)
+	for name, value := range c.Tags {
+		if added[name] != value {
+			tags[name] = value
+		}
+	}
+	return tags
 }
 
 // fill adds what is not there yet.

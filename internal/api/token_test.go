@@ -84,6 +84,9 @@ func TestTheOperatorNeedsNoToken(t *testing.T) {
 
 func TestEveryOperationNeedsItsScope(t *testing.T) {
 	for _, o := range operations() {
+		if o.bySession { // which no token of the API opens: TestWhoHoldsNoTokenOfASessionIsRefused
+			continue
+		}
 		t.Run(o.id, func(t *testing.T) {
 			var others []string
 			for _, s := range Scopes() {

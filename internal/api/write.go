@@ -13,6 +13,10 @@ import (
 // writeJSON writes an answer. It is encoded before the status goes out, so that
 // an answer is whole or a 500.
 func writeJSON(w http.ResponseWriter, status int, v any) {
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
+		return
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // this is JSON and says so; no page reads it

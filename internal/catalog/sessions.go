@@ -28,6 +28,22 @@ func (db *DB) UseSession(ctx context.Context, id string, expires time.Time) erro
 	return classed(ctx, doing, err)
 }
 
+// SessionUsed tells whether the session id was used.
+func (db *DB) SessionUsed(ctx context.Context, id string) (used bool, err error) {
+	err = db.shared.sql.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM used_sessions WHERE id = $1)", id).Scan(&used)
+	return used, classed(ctx, "looking for a used session", err)
+}
+
+// FreeSession forgets that the session id was used: what it was used for has
+// not come about.
+func (db *DB) FreeSession(ctx context.Context, id string) error {
+	err := db.turn(ctx, func() error {
+		_, err := db.shared.sql.ExecContext(ctx, "DELETE FROM used_sessions WHERE id = $1", id)
+		return err
+	})
+	return classed(ctx, "giving back a used session", err)
+}
+
 // PruneSessions forgets the sessions that have expired.
 func (db *DB) PruneSessions(ctx context.Context) error {
 	err := db.turn(ctx, func() error {

@@ -15,7 +15,7 @@ say() {
 trap 'code=$?; if [[ $code != 0 ]]; then echo; echo "FAILED in phase $phase of $phases after $((SECONDS - started)) s"; fi' EXIT
 
 say "system tools"
-tools/make/need.sh go git gcc curl postgres node npm
+tools/make/need.sh go git gcc curl postgres node npm chromium
 go version
 
 say "the Vault server that the tests run"

@@ -1,0 +1,168 @@
+package apikeyinject
+
+// This file holds the handler of the Connect page's site.
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/web"
+)
+
+func init() {
+	caddy.RegisterModule(new(Connect))
+}
+
+// Connect serves the Connect page, and what an end user needs to enter a key with the token of
+// a connect session, and nothing else: no token of the API is of use here.
+type Connect struct {
+	// Origins of the pages that may show this site in a frame. Default: none.
+	FrameAncestors []string `json:"frame_ancestors,omitempty"`
+
+	// Origins of the pages that may enter keys with a form of their own, or with
+	// `nango.auth()`. Default: none.
+	AllowedOrigins []string `json:"allowed_origins,omitempty"`
+
+	api    *api.API
+	policy string // Content-Security-Policy
+	page   []byte
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Connect) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.apikey_inject_connect",
+		New: func() caddy.Module { return new(Connect) },
+	}
+}
+
+// UnmarshalJSON refuses unknown fields with the nearest known one.
+func (c *Connect) UnmarshalJSON(data []byte) error {
+	type plain Connect
+	return decodeStrict(data, (*plain)(c))
+}
+
+func (c *Connect) check() error {
+	if err := checkOrigins("frame_ancestors", c.FrameAncestors); err != nil {
+		return err
+	}
+	return checkOrigins("allowed_origins", c.AllowedOrigins)
+}
+
+// checkOrigins refuses what is no origin. A policy could be ended, or opened for
+// more, by what is.
+func checkOrigins(field string, list []string) error {
+	for _, origin := range list {
+		if err := checkOrigin(origin); err != nil {
+			return &fieldError{field, err}
+		}
+		if strings.ContainsAny(origin, " ;,'\"") {
+			return &fieldError{field, fmt.Errorf("%q is no origin", origin)}
+		}
+	}
+	return nil
+}
+
+// Provision reads the configuration, and nothing else.
+func (c *Connect) Provision(ctx caddy.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	app, err := loadApp(ctx)
+	if err != nil {
+		return err
+	}
+	app.useAPI()
+	c.api = app.newAPI(api.Config{})
+	ancestors := "'none'"
+	if len(c.FrameAncestors) > 0 {
+		ancestors = strings.Join(c.FrameAncestors, " ")
+	}
+	c.policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors
+	var page bytes.Buffer
+	if err := web.ConnectPage.Execute(&page, c.FrameAncestors); err != nil {
+		return fmt.Errorf("writing the Connect page: %w", err)
+	}
+	c.page = page.Bytes()
+	return nil
+}
+
+// ServeHTTP answers with the page or one of its files, or a call with the token
+// of a connect session.
+func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if carriesSession(r, "") {
+		skipLog(r)
+	}
+	c.guard(w.Header())
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if r.URL.Path == "/" {
+			http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(c.page))
+			return nil
+		}
+		if name, ok := asset(r.URL.Path); ok {
+			http.ServeFileFS(w, r, web.ConnectAssets(), name)
+			return nil
+		}
+	}
+	if c.share(w.Header(), r) && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	c.api.ServeConnect(w, r)
+	return nil
+}
+
+// asset returns the name of the page's file at a path, if there is one.
+func asset(path string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(path, "/assets/")
+	if !ok || !fs.ValidPath(name) {
+		return "", false
+	}
+	info, err := fs.Stat(web.ConnectAssets(), name)
+	return name, err == nil && info.Mode().IsRegular()
+}
+
+// guard sets what browsers are to keep to.
+func (c *Connect) guard(h http.Header) {
+	h.Set("Content-Security-Policy", c.policy)
+	h.Set("Referrer-Policy", "no-referrer") // a link may hold the token
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	if len(c.FrameAncestors) == 0 {
+		h.Set("X-Frame-Options", "DENY") // for browsers that know no policy
+	}
+}
+
+// share lets pages of the allowed origins read the answer, and tells whether
+// this request is of one. No cookie or the like is of use here, and none is let
+// through.
+func (c *Connect) share(h http.Header, r *http.Request) bool {
+	h.Add("Vary", "Origin")
+	origins := r.Header.Values("Origin")
+	if len(origins) != 1 || !slices.Contains(c.AllowedOrigins, origins[0]) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origins[0])
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+	return true
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Connect)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Connect)(nil)
+)

@@ -1,0 +1,24 @@
+// Package web holds the pages that the plugin serves.
+package web
+
+import (
+	"embed"
+	"html/template"
+	"io/fs"
+)
+
+//go:embed connect
+var files embed.FS
+
+// ConnectPage is the page in which an end user enters a key. Its data are the
+// origins of the pages that may show it in a frame.
+var ConnectPage = template.Must(template.ParseFS(files, "connect/index.html"))
+
+// ConnectAssets returns what the page loads. Nothing else is in it.
+func ConnectAssets() fs.FS {
+	assets, err := fs.Sub(files, "connect/assets")
+	if err != nil {
+		panic(err) // the name is ill-formed
+	}
+	return assets
+}

@@ -1,0 +1,87 @@
+package web
+
+import (
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestThePageIsSmallAndLoadsNothingElse(t *testing.T) {
+	size := 0
+	err := fs.WalkDir(files, "connect", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := fs.ReadFile(files, name)
+		size += len(b)
+		if strings.Contains(strings.ReplaceAll(string(b), "http://www.w3.org/2000/svg", ""), "://") {
+			t.Errorf("%s names another host", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size > 60_000 || size < 10_000 {
+		t.Errorf("it has %d bytes", size)
+	}
+}
+
+func TestThePageHasNoInlineScriptOrStyle(t *testing.T) {
+	b, err := fs.ReadFile(files, "connect/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, inline := range []string{`<script>`, `<style`, ` style=`, ` on[a-z]+=`, `javascript:`} {
+		if regexp.MustCompile(inline).Match(b) {
+			t.Errorf("it has %s", inline)
+		}
+	}
+}
+
+func TestOriginsAreEscaped(t *testing.T) {
+	var b strings.Builder
+	if err := ConnectPage.Execute(&b, []string{"https://a.example", `"><script>`}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), `content="https://a.example &#34;&gt;&lt;script&gt;"`) {
+		t.Errorf("wrote %s", b.String())
+	}
+}
+
+// Every text that the page asks for is there in every language, and no other.
+func TestEveryLanguageSaysEverything(t *testing.T) {
+	read := func(name string) string {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	texts := read("connect/assets/texts.js")
+	languages := regexp.MustCompile(`(?s)\n\t([a-z]{2}): \{(.*?)\n\t\}`).FindAllStringSubmatch(texts, -1)
+	var first []string
+	for _, l := range languages {
+		var keys []string
+		for _, m := range regexp.MustCompile(`(?:^|[\s,])([a-z]+): "[^"]+"`).FindAllStringSubmatch(l[2], -1) {
+			keys = append(keys, m[1])
+		}
+		slices.Sort(keys)
+		if first == nil {
+			first = keys
+		}
+		if !slices.Equal(keys, first) {
+			t.Errorf("%s has %v, %s has %v", l[1], keys, languages[0][1], first)
+		}
+	}
+	if len(languages) != 5 || len(first) < 28 {
+		t.Errorf("%d languages with %d texts", len(languages), len(first))
+	}
+	for _, m := range regexp.MustCompile(`data-(?:text|label)="([a-z]+)"`).FindAllStringSubmatch(read("connect/index.html"), -1) {
+		if !slices.Contains(first, m[1]) {
+			t.Errorf("nothing says %q", m[1])
+		}
+	}
+}
