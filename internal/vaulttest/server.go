@@ -192,13 +192,42 @@ func (s *Server) Stop() {
 }
 
 // Pause stops the server's process without closing anything: connections stay
-// open and nothing is answered.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// open and nothing is answered. It returns when every thread has stopped, which
+// on a busy machine is some time after the signal; where there is no /proc it
+// takes the signal's word for it.
+func (s *Server) Pause() {
+	s.t.Helper()
+	pid := s.signal(syscall.SIGSTOP)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startTimeout); !stopped(pid); <-tick.C {
+		if time.Now().After(deadline) {
+			s.t.Fatal("the server does not stop")
+		}
+	}
+}
+
+// stopped tells whether every thread of a process has stopped.
+func stopped(pid int) bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		// "123 (a name) T …": the state follows the name, which may hold anything.
+		if end := bytes.LastIndex(stat, []byte(") ")); end < 0 || stat[end+2] != 'T' {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume ends a [Server.Pause].
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
-func (s *Server) signal(sig syscall.Signal) {
+// signal sends a signal and returns the process it went to.
+func (s *Server) signal(sig syscall.Signal) (pid int) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,6 +237,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
+	return s.cmd.Process.Pid
 }
 
 // printed matches the line in which a dev server shows its only key share.
