@@ -107,13 +107,13 @@ func (b *browser) sees(selector, text string) {
 	b.says("waiting for "+text, fmt.Sprintf(`((e) => e && e.checkVisibility() && e.textContent.includes(%q))(document.querySelector(%q))`, text, selector))
 }
 
-// types types into what has the focus.
+// types sends text to what has the focus.
 func (b *browser) types(text string) {
 	b.t.Helper()
 	b.do("typing", chromedp.KeyEvent(text))
 }
 
-// presses presses a key of [kb].
+// presses sends keys of [kb] to it.
 func (b *browser) presses(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {

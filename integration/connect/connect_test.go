@@ -160,10 +160,21 @@ func TestNoManagementPathAnswersOnTheSite(t *testing.T) {
 	token := r.session("acme")
 	for _, bearer := range []string{"", ops, token} {
 		for _, c := range [][2]string{
-			{"GET", "/connections"}, {"POST", "/connections"}, {"GET", "/connections/c?provider_config_key=acme"}, {"PUT", "/connections/c/credentials"},
-			{"POST", "/connections/metadata"}, {"POST", "/connect/sessions"}, {"POST", "/connect/sessions/reconnect"}, {"GET", "/status"},
-			{"GET", "/providers"}, {"GET", "/openapi.json"}, {"POST", "/integrations/acme/confirm_origin"}, {"POST", "/integrations/acme/disable"},
-			{"GET", "/proxy/x"}, {"GET", "/config/"}, {"GET", "/.env"},
+			{"GET", "/connections"},
+			{"POST", "/connections"},
+			{"GET", "/connections/c?provider_config_key=acme"},
+			{"PUT", "/connections/c/credentials"},
+			{"POST", "/connections/metadata"},
+			{"POST", "/connect/sessions"},
+			{"POST", "/connect/sessions/reconnect"},
+			{"GET", "/status"},
+			{"GET", "/providers"},
+			{"GET", "/openapi.json"},
+			{"POST", "/integrations/acme/confirm_origin"},
+			{"POST", "/integrations/acme/disable"},
+			{"GET", "/proxy/x"},
+			{"GET", "/config/"},
+			{"GET", "/.env"}, {"GET", "/assets/"}, {"GET", "/assets/zzz.js"}, {"GET", "/index.html"},
 		} {
 			r.send(r.site, bearer, c[0], c[1], "").is(t, http.StatusNotFound, "not_found")
 		}

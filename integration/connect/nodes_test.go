@@ -20,7 +20,7 @@ func TestATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
 	vault, up, url := vaulttest.Start(t), harness.NewUpstream(t, nil), pgtest.Database(t)
 	nodes := []*rig{startRig(t, vault, up, url), startRig(t, vault, up, url)}
 	nodes[0].integration("acme")
-	var tokens []string
+	tokens := make([]string, 0, sessions)
 	for range sessions {
 		tokens = append(tokens, nodes[0].session("acme"))
 	}

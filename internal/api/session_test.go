@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
@@ -80,6 +82,8 @@ func TestAKeyIsEnteredAsNangosClientsDo(t *testing.T) {
 	if c := r.conns[pair{"acme", got.at("connectionId")}].Config; c["a"] != "ours" || c["b"] != "theirs" {
 		t.Errorf("the connection_config is %v", c)
 	}
+	next := "/api-auth/api-key/acme?connect_session_token=" + r.session(forAcme) + "&params[a]=%00"
+	r.do("POST", next, `{"apiKey":"`+canary+`"}`, func(a *ask) { a.token = "" }).is(400, "invalid_body")
 }
 
 func TestAConnectSessionExpires(t *testing.T) {
@@ -330,6 +334,7 @@ func TestThePublicSiteHasOnlyWhatASessionPermits(t *testing.T) {
 	r := newRig(t)
 	r.integration("acme")
 	r.integration("other")
+	r.do("POST", "/integrations", `{"provider":"private-api-bearer","unique_key":"third","integration_config":{"baseUrl":"https://third.example"}}`).ok()
 	r.connection("acme", "c")
 	token := r.session(forAcme)
 	for _, c := range everyCall {
@@ -365,5 +370,35 @@ func TestALinkNeedsAPage(t *testing.T) {
 	r.api.cfg.ConnectURL = ""
 	if a := r.do("POST", "/connect/sessions", `{"tags":{}}`).is(201, ""); a.at("data", "connect_link") != "" || !strings.HasPrefix(a.at("data", "token"), session.Prefix) {
 		t.Errorf("answered %s", a.body)
+	}
+}
+
+// leaver is a store of keys whose client leaves while a key is entered.
+type leaver struct {
+	Keys
+
+	leave context.CancelFunc
+}
+
+func (l leaver) Enter(ctx context.Context, c *catalog.Connection, key secret.Value) error {
+	l.leave()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return l.Keys.Enter(ctx, c, key)
+}
+
+func TestAKeyIsEnteredThoughItsEndUserLeaves(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	token := r.session(forAcme)
+	ctx, leave := context.WithCancel(t.Context())
+	r.api.cfg.Keys = leaver{r.fake, leave}
+	req := httptest.NewRequestWithContext(ctx, "POST", "/api-auth/api-key/acme", strings.NewReader(`{"apiKey":"`+canary+`"}`))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	r.api.ServeHTTP(httptest.NewRecorder(), req)
+	if len(r.conns) != 1 {
+		t.Errorf("there are %d connections", len(r.conns))
 	}
 }
