@@ -38,8 +38,9 @@ or several nodes share a postgres database, it is not ours to replace. Then
 	$ caddy apikey-inject rotate-keyset --out /run/secrets/keyset.new
 
 has the running Caddy write the next keyset to a new file, readable for its own user
-only. Put it into the old one's place, reload, and run rotate-keyset without --out to
-seal the stored keys anew; --drop-old --out writes the keyset without its old keys.
+only. Put it into the old one's place, run caddy reload --force (the configuration is
+the same), and run rotate-keyset without --out to seal the stored keys anew;
+--drop-old --out writes the keyset without its old keys.
 Where nodes share the database the new key first has to be known everywhere: it takes
 two such files, and the second makes the new key the primary one.
 
@@ -90,11 +91,11 @@ func printRotated(w io.Writer, done *seal.Rotated, where string) error {
 	var next string
 	switch {
 	case done.Out != "" && done.Staged:
-		next = "It has a new key, which does not seal yet. Put it in place on every node and reload; then run this again, for the file that makes it the primary key."
+		next = "It has a new key, which does not seal yet. Put it in place on every node and run caddy reload --force; then run this again, for the file that makes it the primary key."
 	case done.Out != "" && done.Dropped > 0:
-		next = fmt.Sprintf("It is without %s. Put it in place on every node and reload.", count(done.Dropped, "old key"))
+		next = fmt.Sprintf("It is without %s. Put it in place on every node and run caddy reload --force.", count(done.Dropped, "old key"))
 	case done.Out != "":
-		next = "Its primary key is the new one. Put it in place on every node, reload, and run rotate-keyset without --out to seal the stored keys anew."
+		next = "Its primary key is the new one. Put it in place on every node, run caddy reload --force, and then rotate-keyset without --out to seal the stored keys anew."
 	}
 	if next != "" {
 		_, err := fmt.Fprintf(w, "Wrote the next keyset to %s. %s\n", done.Out, next)
