@@ -13,8 +13,6 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 )
 
@@ -46,7 +44,7 @@ two such files, and the second makes the new key the primary one.
 
 Run it as the user that Caddy runs as, and back up the new keyset: the keys are
 lost without it.`,
-		RunE: caddycmd.WrapCommandFuncForCobra(runRotateKeyset),
+		RunE: command(runRotateKeyset),
 	}
 	cmd.Flags().String("store", "", "The store, by its name (default the only local one)")
 	cmd.Flags().String("out", "", "A new file for the new keyset")
@@ -56,34 +54,31 @@ lost without it.`,
 	return cmd
 }
 
-func runRotateKeyset(fl caddycmd.Flags) (int, error) {
+func runRotateKeyset(fl caddycmd.Flags) error {
 	if fl.NArg() > 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("rotate-keyset takes no arguments")
+		return errors.New("rotate-keyset takes no arguments")
 	}
 	q := &rotateRequest{Store: fl.String("store"), Out: fl.String("out"), DropOld: fl.Bool("drop-old")}
 	if q.Out != "" {
 		var err error
 		if q.Out, err = filepath.Abs(q.Out); err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("naming the file for the new keyset: %w", err)
+			return fmt.Errorf("naming the file for the new keyset: %w", err)
 		}
 	}
 	t, err := newKeyTarget(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	done, err := t.rotate(q)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	if fl.Bool("json") {
 		err = printJSON(os.Stdout, done)
 	} else {
 		err = printRotated(os.Stdout, done, t.where())
 	}
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	return caddy.ExitCodeSuccess, nil
+	return err
 }
 
 // printRotated says what was done, and what is left to do.
