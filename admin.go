@@ -39,19 +39,20 @@ const (
 
 // adminAPI answers below /apikey_inject/ on the admin endpoint:
 //
-//	GET    /apikey_inject/keys   addresses and versions of a local store's keys
-//	PUT    /apikey_inject/keys   sets a key
-//	DELETE /apikey_inject/keys   deletes a key's document
-//	POST   /apikey_inject/keyset  rotates the keyset of a local store
-//	POST   /apikey_inject/explain  what would become of a request, and why
+//	GET    /apikey_inject/keys        addresses and versions of a local store's keys
+//	PUT    /apikey_inject/keys        sets a key
+//	DELETE /apikey_inject/keys        deletes a key's document
+//	POST   /apikey_inject/keyset      rotates the keyset of a local store
+//	POST   /apikey_inject/explain     what would become of a request, and why
 //	POST   /apikey_inject/refresh     reads a key again now
 //	POST   /apikey_inject/invalidate  forgets what is held of a key
 //	       /apikey_inject/integrations, connections, providers, status,
-//	       openapi.json            the management API
+//	       openapi.json               the management API
 //
 // The management API answers in its own shape, everything else in that of
-// Caddy's admin endpoint. A key comes in a body and never goes out again. The endpoint logs each
-// request's URL and headers, so nothing of a key may be there.
+// Caddy's admin endpoint. A key comes in a body and never goes out again. The
+// endpoint logs each request's URL and headers, so nothing of a key may be
+// there.
 type adminAPI struct{}
 
 // CaddyModule returns the Caddy module information.

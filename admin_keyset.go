@@ -55,7 +55,7 @@ func (k *localKeys) rotate(ctx context.Context, q *rotateRequest) (*seal.Rotated
 	done, err := k.store.Rotate(ctx, seal.Rotation{Out: q.Out, DropOld: q.DropOld, Shared: k.module.catalog.Driver != "sqlite"})
 	if errors.Is(err, seal.ErrNeedsOut) {
 		return nil, fmt.Errorf("%w: the configuration names the keyset, or several nodes share the database, so it is not replaced where it is. "+
-			"Name a file with --out, put the new keyset into the old one's place on every node, reload, and run this again without --out, "+
+			"Name a file with --out, put the new keyset into the old one's place on every node, run caddy reload --force, and then this again without --out, "+
 			"which seals the stored keys anew", err)
 	}
 	return done, err

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,6 +45,16 @@ in a Vault are written with Vault's own tools.`,
 	})
 }
 
+// command makes a command of a function: 0 when it is done, else 1.
+func command(run func(caddycmd.Flags) error) func(*cobra.Command, []string) error {
+	return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+		if err := run(fl); err != nil {
+			return caddy.ExitCodeFailedStartup, err
+		}
+		return caddy.ExitCodeSuccess, nil
+	})
+}
+
 func setCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set <path> [--field <name>]",
@@ -61,7 +69,7 @@ Sets the key at a path, the one that "key" names in the integration:
 
 The key is never an argument: every user of the machine can read those, and the
 shell keeps them in its history.`,
-		RunE: caddycmd.WrapCommandFuncForCobra(runSet),
+		RunE: command(runSet),
 	}
 	addressFlags(cmd)
 	cmd.Flags().String("field", "", "The field of the document to set (default apiKey)")
@@ -73,7 +81,7 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [--json]",
 		Short: "Lists where keys are, without the keys",
-		RunE:  caddycmd.WrapCommandFuncForCobra(runList),
+		RunE:  command(runList),
 	}
 	cmd.Flags().Bool("json", false, "Print JSON, for scripts")
 	cmd.Flags().String("store", "", "The store, by its name (default the only local one)")
@@ -85,7 +93,7 @@ func deleteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete <path>",
 		Short: "Deletes the keys at a path, the former version too",
-		RunE:  caddycmd.WrapCommandFuncForCobra(runDelete),
+		RunE:  command(runDelete),
 	}
 	addressFlags(cmd)
 	adminFlags(cmd)
@@ -104,6 +112,10 @@ func adminFlags(cmd *cobra.Command) {
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter (if --config is used)")
 }
 
+// noKeyArgument answers who gives more arguments than there are.
+const noKeyArgument = "A key must not be an argument: every user of this machine can read those, and the shell keeps them in its history. " +
+	"Give it on standard input, or type it when asked. If that was a key, replace it at its issuer"
+
 // onePath returns the one argument that set and delete take. What else is
 // there is most likely a key, and is not repeated.
 func onePath(fl caddycmd.Flags) (string, error) {
@@ -113,9 +125,7 @@ func onePath(fl caddycmd.Flags) (string, error) {
 	case 1:
 		return fl.Arg(0), nil
 	}
-	return "", errors.New("one argument is allowed, the path. A key must not be an argument: every user of this machine " +
-		"can read those, and the shell keeps them in its history. Give it on standard input, or type it when asked. " +
-		"If that was a key, replace it at its issuer")
+	return "", errors.New("one argument is allowed, the path. " + noKeyArgument)
 }
 
 // keyRequestOf reads the flags that set and delete share.
@@ -129,91 +139,72 @@ func keyRequestOf(fl caddycmd.Flags) (*keyRequest, error) {
 	return q, err
 }
 
-func runSet(fl caddycmd.Flags) (int, error) {
+func runSet(fl caddycmd.Flags) error {
 	q, err := keyRequestOf(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	q.Field = fl.String("field")
 	if q.Key, err = readKey(os.Stdin, os.Stderr, q.Path); err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	t, err := newKeyTarget(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	info, err := t.set(q)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("setting the key: %w", err)
+		return fmt.Errorf("setting the key: %w", err)
 	}
 	fmt.Printf("Stored %s, version %d, %s.\n", info.Path, info.Version, t.where())
-	return caddy.ExitCodeSuccess, nil
+	return nil
 }
 
-func runDelete(fl caddycmd.Flags) (int, error) {
+func runDelete(fl caddycmd.Flags) error {
 	q, err := keyRequestOf(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	t, err := newKeyTarget(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	if err := t.remove(q); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("deleting the key: %w", err)
+		return fmt.Errorf("deleting the key: %w", err)
 	}
 	fmt.Printf("Deleted %s, %s.\n", q.Path, t.where())
-	return caddy.ExitCodeSuccess, nil
+	return nil
 }
 
-func runList(fl caddycmd.Flags) (int, error) {
+func runList(fl caddycmd.Flags) error {
 	if fl.NArg() > 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("list takes no arguments")
+		return errors.New("list takes no arguments")
 	}
 	t, err := newKeyTarget(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	infos, err := t.list(&keyRequest{Store: fl.String("store")})
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("listing the keys: %w", err)
+		return fmt.Errorf("listing the keys: %w", err)
 	}
 	if fl.Bool("json") {
 		err = printJSON(os.Stdout, infos)
 	} else {
 		err = printKeys(os.Stdout, infos)
 	}
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	return caddy.ExitCodeSuccess, nil
+	return err
 }
 
-// printKeys prints a table for a person. Columns that would be empty are left
-// out.
+// printKeys prints a table for a person.
 func printKeys(w io.Writer, infos []keyInfo) error {
 	if len(infos) == 0 {
 		_, err := fmt.Fprintln(w, "No keys are stored.")
 		return err
 	}
-	var mounts, namespaces bool
+	rows := make([][]string, 0, len(infos))
 	for _, i := range infos {
-		mounts, namespaces = mounts || i.Mount != "", namespaces || i.Namespace != ""
+		rows = append(rows, []string{i.Path, i.Mount, i.Namespace, fmt.Sprint(i.Version), i.CreatedAt.Local().Format(time.DateTime)})
 	}
-	row := func(path, mount, namespace, version, written string) string {
-		cells := []string{path}
-		if mounts {
-			cells = append(cells, mount)
-		}
-		if namespaces {
-			cells = append(cells, namespace)
-		}
-		return strings.Join(append(cells, version, written), "\t") + "\n"
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprint(t, row("PATH", "MOUNT", "NAMESPACE", "VERSION", "WRITTEN"))
-	for _, i := range infos {
-		fmt.Fprint(t, row(i.Path, i.Mount, i.Namespace, fmt.Sprint(i.Version), i.CreatedAt.Local().Format(time.DateTime)))
-	}
-	return t.Flush() // which returns the first error of the writes too
+	return printTable(w, []string{"PATH", "MOUNT", "NAMESPACE", "VERSION", "WRITTEN"}, rows)
 }

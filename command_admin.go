@@ -57,15 +57,30 @@ func (t adminKeysAt) do(method, uri string, body, answer any) error {
 	return askAdmin(string(t), method, uri, body, answer)
 }
 
+// configOf loads the configuration that --config names, nil without.
+func configOf(fl caddycmd.Flags) ([]byte, error) {
+	file := fl.String("config")
+	if file == "" {
+		return nil, nil
+	}
+	config, _, _, err := caddycmd.LoadConfig(file, fl.String("adapter"))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	return config, nil
+}
+
 // adminOf finds the admin API that the flags of a command name.
 func adminOf(fl caddycmd.Flags) (string, error) {
-	var config []byte
-	if file := fl.String("config"); file != "" {
-		var err error
-		if config, _, _, err = caddycmd.LoadConfig(file, fl.String("adapter")); err != nil {
-			return "", fmt.Errorf("reading %s: %w", file, err)
-		}
+	config, err := configOf(fl)
+	if err != nil {
+		return "", err
 	}
+	return adminIn(fl, config)
+}
+
+// adminIn is adminOf with the configuration loaded.
+func adminIn(fl caddycmd.Flags, config []byte) (string, error) {
 	addr, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), config, fl.String("config"), fl.String("adapter"))
 	if err != nil {
 		return "", fmt.Errorf("finding the admin API: %w", err)

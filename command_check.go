@@ -11,13 +11,10 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
@@ -41,7 +38,7 @@ Keys of connections, whose path holds ${connectionId}, are tried for one with
 --connection.
 
 Exits with 0 when all keys can be used, else with 1.`,
-		RunE: caddycmd.WrapCommandFuncForCobra(runCheck),
+		RunE: command(runCheck),
 	}
 	cmd.Flags().StringP("config", "c", "", "Configuration file (default Caddyfile in this folder)")
 	cmd.Flags().StringP("adapter", "a", "", "Name of the config adapter")
@@ -51,29 +48,29 @@ Exits with 0 when all keys can be used, else with 1.`,
 	return cmd
 }
 
-func runCheck(fl caddycmd.Flags) (int, error) {
+func runCheck(fl caddycmd.Flags) error {
 	if fl.NArg() > 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("check takes no arguments")
+		return errors.New("check takes no arguments")
 	}
 	connection := fl.String("connection")
 	if connection != "" {
 		if err := store.CheckSegment(connection); err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("%q is no connection id: %w", connection, err)
+			return fmt.Errorf("%q is no connection id: %w", connection, err)
 		}
 	}
 	config, _, _, err := caddycmd.LoadConfig(fl.String("config"), fl.String("adapter"))
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("reading the configuration: %w", err)
+		return fmt.Errorf("reading the configuration: %w", err)
 	}
 	if len(config) == 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("there is no configuration; name its file with --config")
+		return errors.New("there is no configuration; name its file with --config")
 	}
 	app, err := provisionOnly(config)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	rows := app.checkAll(connection, func() (keyTarget, error) {
-		addr, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), config, fl.String("config"), fl.String("adapter"))
+		addr, err := adminIn(fl, config)
 		return adminKeysAt(addr), err
 	})
 	if fl.Bool("json") {
@@ -82,12 +79,12 @@ func runCheck(fl caddycmd.Flags) (int, error) {
 		err = printChecks(os.Stdout, rows)
 	}
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	if bad := len(rows) - countGood(rows); bad > 0 {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("%d of %d keys cannot be used", bad, len(rows))
+		return fmt.Errorf("%d of %d keys cannot be used", bad, len(rows))
 	}
-	return caddy.ExitCodeSuccess, nil
+	return nil
 }
 
 // checkAll tries every key.
@@ -131,14 +128,13 @@ func printChecks(w io.Writer, rows []*checked) error {
 		_, err := fmt.Fprintln(w, "The configuration names no key.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "INTEGRATION\tSTORE\tPATH\tFIELD\tRESULT\tDETAIL")
+	cells := make([][]string, 0, len(rows))
 	for _, row := range rows {
 		field := row.Field
 		if field == "" {
 			field = "(default)"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", row.Integration, row.Store, row.Path, field, row.Result, row.Detail)
+		cells = append(cells, []string{row.Integration, row.Store, row.Path, field, row.Result, row.Detail})
 	}
-	return t.Flush() // which returns the first error of the writes too
+	return printTable(w, []string{"INTEGRATION", "STORE", "PATH", "FIELD", "RESULT", "DETAIL"}, cells)
 }

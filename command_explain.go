@@ -16,8 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 func explainCommand() *cobra.Command {
@@ -44,7 +42,7 @@ request: rewrite, vars, map, headers and basic_auth. The others, such as rate
 limits and forward_auth, are passed over and named in the answer. The key is read
 from its store as a request would have it read, if it is not held. Metrics, access
 logs and audit lines do not count the request.`,
-		RunE: caddycmd.WrapCommandFuncForCobra(runExplain),
+		RunE: command(runExplain),
 	}
 	cmd.Flags().StringArrayP("header", "H", nil, "A header of the request, 'Name: value'; may be repeated")
 	cmd.Flags().Bool("json", false, "Print JSON, for scripts")
@@ -52,28 +50,25 @@ logs and audit lines do not count the request.`,
 	return cmd
 }
 
-func runExplain(fl caddycmd.Flags) (int, error) {
+func runExplain(fl caddycmd.Flags) error {
 	q, err := explainRequestOf(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	addr, err := adminOf(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	e := new(explanation)
 	if err := askAdmin(addr, http.MethodPost, adminExplain, q, e); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("asking the running Caddy: %w", err)
+		return fmt.Errorf("asking the running Caddy: %w", err)
 	}
 	if fl.Bool("json") {
 		err = printJSON(os.Stdout, e)
 	} else {
 		err = printExplanation(os.Stdout, e)
 	}
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	return caddy.ExitCodeSuccess, nil
+	return err
 }
 
 // explainRequestOf reads the arguments.

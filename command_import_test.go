@@ -139,7 +139,7 @@ func TestARotationSaysWhatIsLeftToDo(t *testing.T) {
 		done seal.Rotated
 		want string
 	}{
-		{seal.Rotated{Out: "/k", Made: true, Staged: true}, "does not seal yet. Put it in place on every node and reload; then run this again"},
+		{seal.Rotated{Out: "/k", Made: true, Staged: true}, "does not seal yet. Put it in place on every node and run caddy reload --force; then run this again"},
 		{seal.Rotated{Out: "/k", Promoted: true}, "without --out to seal the stored keys anew"},
 		{seal.Rotated{Out: "/k", Dropped: 2}, "It is without 2 old keys."},
 		{seal.Rotated{Made: true, Resealed: 1200, Keys: 2, Keyset: "/own"}, "Made a new primary key. Sealed 1,200 documents anew, here.\nThe keyset /own holds 2 keys; back it up."},

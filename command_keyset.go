@@ -13,8 +13,6 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/apikeyinject/caddy-apikey-inject/internal/seal"
 )
 
@@ -38,14 +36,15 @@ or several nodes share a postgres database, it is not ours to replace. Then
 	$ caddy apikey-inject rotate-keyset --out /run/secrets/keyset.new
 
 has the running Caddy write the next keyset to a new file, readable for its own user
-only. Put it into the old one's place, reload, and run rotate-keyset without --out to
-seal the stored keys anew; --drop-old --out writes the keyset without its old keys.
+only. Put it into the old one's place, run caddy reload --force (the configuration is
+the same), and run rotate-keyset without --out to seal the stored keys anew;
+--drop-old --out writes the keyset without its old keys.
 Where nodes share the database the new key first has to be known everywhere: it takes
 two such files, and the second makes the new key the primary one.
 
 Run it as the user that Caddy runs as, and back up the new keyset: the keys are
 lost without it.`,
-		RunE: caddycmd.WrapCommandFuncForCobra(runRotateKeyset),
+		RunE: command(runRotateKeyset),
 	}
 	cmd.Flags().String("store", "", "The store, by its name (default the only local one)")
 	cmd.Flags().String("out", "", "A new file for the new keyset")
@@ -55,34 +54,31 @@ lost without it.`,
 	return cmd
 }
 
-func runRotateKeyset(fl caddycmd.Flags) (int, error) {
+func runRotateKeyset(fl caddycmd.Flags) error {
 	if fl.NArg() > 0 {
-		return caddy.ExitCodeFailedStartup, errors.New("rotate-keyset takes no arguments")
+		return errors.New("rotate-keyset takes no arguments")
 	}
 	q := &rotateRequest{Store: fl.String("store"), Out: fl.String("out"), DropOld: fl.Bool("drop-old")}
 	if q.Out != "" {
 		var err error
 		if q.Out, err = filepath.Abs(q.Out); err != nil {
-			return caddy.ExitCodeFailedStartup, fmt.Errorf("naming the file for the new keyset: %w", err)
+			return fmt.Errorf("naming the file for the new keyset: %w", err)
 		}
 	}
 	t, err := newKeyTarget(fl)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	done, err := t.rotate(q)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return err
 	}
 	if fl.Bool("json") {
 		err = printJSON(os.Stdout, done)
 	} else {
 		err = printRotated(os.Stdout, done, t.where())
 	}
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
-	return caddy.ExitCodeSuccess, nil
+	return err
 }
 
 // printRotated says what was done, and what is left to do.
@@ -90,11 +86,11 @@ func printRotated(w io.Writer, done *seal.Rotated, where string) error {
 	var next string
 	switch {
 	case done.Out != "" && done.Staged:
-		next = "It has a new key, which does not seal yet. Put it in place on every node and reload; then run this again, for the file that makes it the primary key."
+		next = "It has a new key, which does not seal yet. Put it in place on every node and run caddy reload --force; then run this again, for the file that makes it the primary key."
 	case done.Out != "" && done.Dropped > 0:
-		next = fmt.Sprintf("It is without %s. Put it in place on every node and reload.", count(done.Dropped, "old key"))
+		next = fmt.Sprintf("It is without %s. Put it in place on every node and run caddy reload --force.", count(done.Dropped, "old key"))
 	case done.Out != "":
-		next = "Its primary key is the new one. Put it in place on every node, reload, and run rotate-keyset without --out to seal the stored keys anew."
+		next = "Its primary key is the new one. Put it in place on every node, run caddy reload --force, and then rotate-keyset without --out to seal the stored keys anew."
 	}
 	if next != "" {
 		_, err := fmt.Fprintf(w, "Wrote the next keyset to %s. %s\n", done.Out, next)

@@ -15,8 +15,6 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -109,9 +107,7 @@ func namesOf(fl caddycmd.Flags, usage string, required int) (integration, connec
 	case n < required:
 		return "", "", errors.New("write: " + usage)
 	case n > 2:
-		return "", "", errors.New("too many arguments; write: " + usage + ". A key must not be an argument: every user of this machine " +
-			"can read those, and the shell keeps them in its history. Give it on standard input, or type it when asked. " +
-			"If that was a key, replace it at its issuer")
+		return "", "", errors.New("too many arguments; write: " + usage + ". " + noKeyArgument)
 	case n == 2:
 		connection = fl.Arg(1)
 		if connection == "" {
@@ -123,15 +119,12 @@ func namesOf(fl caddycmd.Flags, usage string, required int) (integration, connec
 
 // operate makes a command of a function over the management API.
 func operate(run func(caddycmd.Flags, operator) error) func(*cobra.Command, []string) error {
-	return caddycmd.WrapCommandFuncForCobra(func(fl caddycmd.Flags) (int, error) {
+	return command(func(fl caddycmd.Flags) error {
 		addr, err := adminOf(fl)
-		if err == nil {
-			err = run(fl, operator(addr))
-		}
 		if err != nil {
-			return caddy.ExitCodeFailedStartup, err
+			return err
 		}
-		return caddy.ExitCodeSuccess, nil
+		return run(fl, operator(addr))
 	})
 }
 

@@ -33,19 +33,16 @@ type keyTarget interface {
 // newKeyTarget finds out whether a Caddy runs. Only when nobody listens at its
 // admin address the database is opened, and its lock still has the last word.
 func newKeyTarget(fl caddycmd.Flags) (keyTarget, error) {
-	var config []byte
-	if file := fl.String("config"); file != "" {
-		var err error
-		if config, _, _, err = caddycmd.LoadConfig(file, fl.String("adapter")); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", file, err)
-		}
+	config, err := configOf(fl)
+	if err != nil {
+		return nil, err
 	}
 	if fl.String("address") == "" && adminDisabled(config) {
 		return offlineKeys{config: config}, nil
 	}
-	addr, err := caddycmd.DetermineAdminAPIAddress(fl.String("address"), config, fl.String("config"), fl.String("adapter"))
+	addr, err := adminIn(fl, config)
 	if err != nil {
-		return nil, fmt.Errorf("finding the admin API: %w", err)
+		return nil, err
 	}
 	answers, err := someoneListens(addr)
 	if err != nil {

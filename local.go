@@ -1,6 +1,6 @@
 package apikeyinject
 
-// This file holds the store module for keys sealed in the embedded database.
+// This file holds the store module for keys sealed in the catalog's database.
 
 import (
 	"context"
@@ -25,13 +25,14 @@ func init() {
 	caddy.RegisterModule(new(LocalStore))
 }
 
-// LocalStore keeps keys sealed in an embedded database, for one node without a
-// Vault. Keys are put there with `caddy apikey-inject set`.
+// LocalStore keeps keys sealed in the catalog's database, where there is no
+// Vault: an embedded one for one node, or a postgres that several share. Keys are
+// put there with `caddy apikey-inject set` or through the API.
 type LocalStore struct {
 	// The Tink keyset that keys are sealed with, in JSON: a placeholder such as
-	// `{file./run/secrets/keyset}`. Default: the file
-	// `apikey_inject/keyset` in Caddy's configuration directory, made on first
-	// use.
+	// `{file./run/secrets/keyset}`. Default: the file `apikey_inject/keyset` in
+	// Caddy's configuration directory, made on first use where the catalog is
+	// sqlite.
 	Keyset string `json:"keyset,omitempty"`
 
 	// How long a key is fresh. Keys that are set through the running Caddy are

@@ -23,7 +23,7 @@ import (
 var (
 	requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "apikey_inject", Name: "requests_total",
-		Help: "Requests by integration and outcome: injected, replayed, or the code of the refusal.",
+		Help: "Requests by integration and outcome: injected, replayed, upstream_failed, or the code of the refusal.",
 	}, []string{"integration", "outcome"})
 
 	vaultRequestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -34,7 +34,7 @@ func init() {
 // `{http.apikey_inject.integration}` | The integration's unique key, or the route's label
 // `{http.apikey_inject.connection}` | The connection whose key was asked for
 // `{http.apikey_inject.key_version}` | The version of the key that was used
-// `{http.apikey_inject.outcome}` | `injected`, or the code of the refusal
+// `{http.apikey_inject.outcome}` | `injected`, `replayed`, `upstream_failed`, or the code of the refusal
 // `{http.apikey_inject.error}` | The code of the refusal
 type Handler struct {
 	// The integration to use, as defined in the apikey_inject app or made

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -86,6 +87,29 @@ func TestReadmePasted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadmeCommandsOfTheAPI pastes the README's commands of the API, with a
+// Caddy of its example and tokens of our own.
+func TestReadmeCommandsOfTheAPI(t *testing.T) {
+	x := newExampleRun(t, nil)
+	harness.StartCaddy(t, read(t, "gateway.caddyfile"), harness.Env(x.apiEnvironment()...))
+	const start = "./caddy start --config examples/gateway.caddyfile\n"
+	_, text, ok := strings.Cut(readmeBlock(t, "sh", 4), start)
+	if !ok {
+		t.Fatalf("the block does not begin with %q", start)
+	}
+	for old, replacement := range map[string]string{
+		"https://api.acme.com": x.upstream.URL(), ":8080": fmt.Sprintf(":%d", x.port), "curl ": "curl -fsS ",
+	} {
+		text = strings.ReplaceAll(text, old, replacement)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", text) //nolint:gosec // a page of our own
+	cmd.Env = append(os.Environ(), x.apiEnvironment()...)
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "key-of-customer-7") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	checkArrival(t, x.upstream.Only(), arrival{"GET /v1/users", "Authorization: Api-Key key-of-customer-7", agentsToken})
 }
 
 // TestReadmeConfigurationsAdapt adapts every Caddyfile of the README, those of

@@ -72,6 +72,7 @@ NEXT: your API and your Vault
      make build && bin/caddy run --config Caddyfile
 
   No Vault? docs/local.md keeps keys as this demo does.
+  A key per customer, integrations made by API? docs/api.md, and examples/gateway.caddyfile to begin with.
 
 Ctrl-C stops the demo and removes what it wrote.
 `)

@@ -121,12 +121,6 @@ func plainOrigin(baseURL string) string {
 	return b.Scheme + "://" + b.Dial
 }
 
-// Serves tells whether the API has something at the request's path, for
-// a handler that has other things beside it.
-func (a *API) Serves(r *http.Request) bool {
-	return len(find(operations(), a.segments(r))) > 0
-}
-
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, operations()) }
 

@@ -86,12 +86,6 @@ func (t *tx) pruneChanges(ctx context.Context) error {
 	return err
 }
 
-// PruneChanges drops changes older than a day, and all but the last 100,000.
-// Writers do so now and then; a sweep may, too.
-func (db *DB) PruneChanges(ctx context.Context) error {
-	return db.write(ctx, "pruning changes", func(t *tx) error { return t.pruneChanges(ctx) })
-}
-
 // LastChange returns the number of the last change, 0 for none. Read it before
 // anything that is to be kept up to date by [DB.Watch].
 func (db *DB) LastChange(ctx context.Context) (int64, error) {

@@ -66,6 +66,12 @@ func TestARefusedWriteLeavesNoGap(t *testing.T) {
 	})
 }
 
+// prune does what every thousandth change does.
+func prune(t *testing.T, db *DB) {
+	t.Helper()
+	must(t, db.write(t.Context(), "pruning changes", func(w *tx) error { return w.pruneChanges(t.Context()) }))
+}
+
 func TestOldChangesArePruned(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
@@ -77,11 +83,11 @@ func TestOldChangesArePruned(t *testing.T) {
 		}
 		fill(t, db, 3)
 		s.pass(keepChangesFor)
-		must(t, db.PruneChanges(t.Context()))
+		prune(t, db)
 		lostAfter(0, false)
 		fill(t, db, 2)
 		s.pass(time.Millisecond)
-		must(t, db.PruneChanges(t.Context()))
+		prune(t, db)
 		lostAfter(0, true)
 		lostAfter(2, true)
 		lostAfter(3, false)
@@ -89,7 +95,7 @@ func TestOldChangesArePruned(t *testing.T) {
 			{Seq: 4, Integration: "acme", Connection: "0"}, {Seq: 5, Integration: "acme", Connection: "1"},
 		})
 		s.pass(2 * keepChangesFor)
-		must(t, db.PruneChanges(t.Context())) // all of them
+		prune(t, db) // all of them
 		lostAfter(4, true)
 		lostAfter(5, false)
 		lostAfter(6, true) // of another catalog
@@ -110,7 +116,7 @@ func TestAWatcherThatFellBehindIsTold(t *testing.T) {
 		db := s.open()
 		fill(t, db, 2)
 		s.pass(2 * keepChangesFor)
-		must(t, db.PruneChanges(t.Context()))
+		prune(t, db)
 		err := db.Watch(t.Context(), 1, func([]Change) error { return errors.New("called") })
 		want(t, "watching from what was pruned", err, ErrChangesLost)
 	})

@@ -82,30 +82,6 @@ func (db *DB) DeleteConnection(ctx context.Context, integration, id string) (*Co
 	return deleted, nil
 }
 
-// ConfirmOrigin binds every connection of an integration to origin, and returns
-// how many were bound to another. It is an [ErrConflict] while a key of one is
-// being written: what is written then names the origin before.
-func (db *DB) ConfirmOrigin(ctx context.Context, integration, origin string) (int, error) {
-	var moved []string
-	err := db.write(ctx, fmt.Sprintf("confirming the origin of %q", integration), func(t *tx) error {
-		if err := t.checkNothingPending(ctx, integration); err != nil {
-			return err
-		}
-		rows, err := t.QueryContext(ctx, `
-			UPDATE connections SET origin = $2, updated_at = $3, revision = revision + 1
-			WHERE integration = $1 AND origin <> $2 RETURNING id`, integration, origin, toMillis(t.now))
-		moved, err = collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
-		for _, id := range moved {
-			t.changed(integration, id)
-		}
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	return len(moved), nil
-}
-
 // deleteConnections is [DB.DeleteConnection] for all of an integration.
 func (t *tx) deleteConnections(ctx context.Context, integration string) ([]Connection, error) {
 	all, err := t.deleteWhere(ctx, integration, "")

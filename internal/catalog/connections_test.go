@@ -96,39 +96,6 @@ func TestAConnectionIsUpdatedFromWhatWasRead(t *testing.T) {
 	})
 }
 
-func TestAnOriginIsConfirmedForAllConnectionsOfAnIntegration(t *testing.T) {
-	both(t, func(t *testing.T, s *site) {
-		db := s.open()
-		for _, id := range []string{"one", "two"} {
-			mustCreate(t, db, aConnection("acme", id))
-		}
-		there := aConnection("acme", "three")
-		there.Origin = "https://new.example"
-		mustCreate(t, db, there)
-		other := mustCreate(t, db, aConnection("other", "one"))
-		p := &PendingKey{Integration: "acme", ID: "four", Row: aConnection("acme", "four")}
-		must(t, db.BeginKeyWrite(t.Context(), p))
-		_, err := db.ConfirmOrigin(t.Context(), "acme", "https://new.example")
-		want(t, "while a key is written", err, ErrConflict)
-		must(t, db.AbandonKeyWrite(t.Context(), p))
-
-		before := last(t, db)
-		s.pass(time.Minute)
-		n, err := db.ConfirmOrigin(t.Context(), "acme", "https://new.example")
-		if n != 2 || err != nil {
-			t.Errorf("%d were moved, %v", n, err)
-		}
-		same(t, "changes", withoutSeq(since(t, db, before)), map[Change]int{
-			{Integration: "acme", Connection: "one"}: 1, {Integration: "acme", Connection: "two"}: 1,
-		})
-		if c := mustRead(t, db, "acme", "two"); c.Origin != "https://new.example" || c.Revision != 2 || !c.UpdatedAt.Equal(s.now) {
-			t.Errorf("a moved one is %+v", c)
-		}
-		same(t, "one that was there", mustRead(t, db, "acme", "three"), there)
-		same(t, "another integration's", mustRead(t, db, "other", "one"), other)
-	})
-}
-
 func TestDeletingAConnectionReturnsItAndLeavesItsKeyToBeDestroyed(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
@@ -175,7 +142,6 @@ func TestNothingIsWrittenAfterAnEndedContextOrToAClosedDatabase(t *testing.T) {
 			"CreateConnection":  func() error { return db.CreateConnection(ctx, aConnection("acme", "b")) },
 			"UpdateConnection":  func() error { return db.UpdateConnection(ctx, c) },
 			"DeleteConnection":  func() error { _, err := db.DeleteConnection(ctx, "acme", "cust-1"); return err },
-			"ConfirmOrigin":     func() error { _, err := db.ConfirmOrigin(ctx, "acme", "x"); return err },
 			"BeginKeyWrite":     func() error { return db.BeginKeyWrite(ctx, p) },
 			"FinishKeyWrite":    func() error { return db.FinishKeyWrite(ctx, p, 1) },
 			"AbandonKeyWrite":   func() error { return db.AbandonKeyWrite(ctx, p) },
@@ -192,7 +158,6 @@ func TestNothingIsWrittenAfterAnEndedContextOrToAClosedDatabase(t *testing.T) {
 			"PruneSessions":     func() error { return db.PruneSessions(ctx) },
 			"LastChange":        func() error { _, err := db.LastChange(ctx); return err },
 			"Changes":           func() error { _, err := db.Changes(ctx, 0, 1); return err },
-			"PruneChanges":      func() error { return db.PruneChanges(ctx) },
 		}
 		for name, call := range calls {
 			err := call()
