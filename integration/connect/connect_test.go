@@ -174,7 +174,10 @@ func TestNoManagementPathAnswersOnTheSite(t *testing.T) {
 			{"POST", "/integrations/acme/disable"},
 			{"GET", "/proxy/x"},
 			{"GET", "/config/"},
-			{"GET", "/.env"}, {"GET", "/assets/"}, {"GET", "/assets/zzz.js"}, {"GET", "/index.html"},
+			{"GET", "/.env"},
+			{"GET", "/assets/"},
+			{"GET", "/assets/zzz.js"},
+			{"GET", "/index.html"},
 		} {
 			r.send(r.site, bearer, c[0], c[1], "").is(t, http.StatusNotFound, "not_found")
 		}
