@@ -92,7 +92,7 @@ func (db *DB) ConfirmOrigin(ctx context.Context, integration, origin string) (in
 			return err
 		}
 		rows, err := t.QueryContext(ctx, `
-			UPDATE connections SET origin = $2, updated_at = $3, revision = revision + 1
+			UPDATE connections SET origin = $2, bound_since = key_version, updated_at = $3, revision = revision + 1
 			WHERE integration = $1 AND origin <> $2 RETURNING id`, integration, origin, toMillis(t.now))
 		moved, err = collect(rows, err, func(row scanner) (id string, err error) { return id, row.Scan(&id) })
 		for _, id := range moved {
