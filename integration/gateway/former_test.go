@@ -33,7 +33,7 @@ func TestAFormerKeyIsNotTriedWhereItWasNotEnteredFor(t *testing.T) {
 			r.connection("acme", "same", "old-key-1")
 			r.connection("acme", "same", "new-key-2")
 			if a := r.proxy("acme", "same", http.MethodGet, "/", ""); a.status != http.StatusOK {
-				t.Errorf("in a rotation the former key is not tried: %d %s", a.status, a.body)
+				t.Errorf("in a rotation the former key is not tried: %d %s, %v", a.status, a.body, r.up.Requests())
 			}
 
 			r.connection("acme", "moved", "old-key-1")
