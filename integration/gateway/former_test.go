@@ -66,6 +66,30 @@ func TestAFormerKeyIsNotTriedWhereItWasNotEnteredFor(t *testing.T) {
 	}
 }
 
+// What is found in the store is not sent either when it is older than the place
+// it would go to: here a document that was rolled back past the API.
+func TestAKeyFromBeforeAConnectionMovedIsNotSent(t *testing.T) {
+	r := newRig(t, settings{})
+	elsewhere := harness.NewUpstream(t, nil)
+	r.integration("acme", "")
+	r.connection("acme", "moved", "old-key-1")
+	r.api(http.StatusOK, http.MethodPatch, "/integrations/acme", fmt.Sprintf(`{"integration_config": {"baseUrl": %q}}`, elsewhere.URL()))
+	r.connection("acme", "moved", "new-key-2")
+	if a := r.proxy("acme", "moved", http.MethodGet, "/", ""); a.status != http.StatusOK {
+		t.Fatalf("answered %d %s", a.status, a.body)
+	}
+	elsewhere.Forget()
+	r.vault.Do(http.MethodDelete, "secret/metadata/caddy-apikey-inject/acme/moved", nil)
+	r.vault.Put("caddy-apikey-inject/acme/moved", map[string]any{"apiKey": "old-key-1"})
+	if status, body, err := r.caddy.Do(http.MethodPost, "/apikey_inject/invalidate", `{"integration": "acme", "connection": "moved"}`); err != nil || status != http.StatusOK {
+		t.Fatalf("invalidating: %d %s %v", status, body, err)
+	}
+	r.wantRefusal(t, r.proxy("acme", "moved", http.MethodGet, "/", ""), http.StatusServiceUnavailable, "key_unavailable")
+	if n := elsewhere.Hits(); n != 0 {
+		t.Errorf("the new upstream was hit %d times", n)
+	}
+}
+
 // The keys of connections are in the default store, wherever the integration
 // has its own.
 func TestConnectionsOfAnIntegrationWhoseOwnKeyIsInAnotherStore(t *testing.T) {
