@@ -56,7 +56,10 @@ func (a *App) provisionEgress() error {
 // neverDialled lists where no integration of the API may lead: to the stores,
 // the catalog, and Caddy's admin endpoint.
 func (a *App) neverDialled() []string {
-	never := append(a.catalogConfig.Servers(), adminAddress(a.ctx))
+	never := a.catalogConfig.Servers()
+	if admin := dialled(adminAddress(a.ctx)); admin != "" {
+		never = append(never, admin)
+	}
 	for _, mod := range a.modules {
 		if v, ok := mod.(*VaultStore); ok {
 			for _, address := range v.config.Addresses {
@@ -83,9 +86,16 @@ func adminAddress(ctx caddy.Context) string {
 			}
 		}
 	}
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.IsUnixNetwork() {
-		return address
+	return address
+}
+
+// dialled returns host and port of an address that Caddy listens on. It is empty
+// where nobody can dial it, or know it: a socket that has a path or comes by
+// a file descriptor, and a port that the system picks.
+func dialled(listen string) string {
+	parsed, err := caddy.ParseNetworkAddress(listen)
+	if err != nil || parsed.IsUnixNetwork() || parsed.IsFdNetwork() || parsed.StartPort == 0 {
+		return "" // what is no address is Caddy's to refuse
 	}
 	return parsed.JoinHostPort(0)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,6 +36,34 @@ func TestEgressNeverLeadsToTheCatalogNorTheAdminEndpoint(t *testing.T) {
 		}
 		if denied := errors.Is(err, egress.ErrDenied); denied != never {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// Whatever Caddy takes for its admin endpoint, this plugin loads beside it.
+func TestEveryAddressOfAnAdminEndpointIsUnderstood(t *testing.T) {
+	for listen, guarded := range map[string]string{
+		"localhost:2999":                "localhost:2999",
+		":2999":                         ":2999",
+		"tcp4/127.0.0.1:2999":           "127.0.0.1:2999",
+		"[::1]:2999":                    "[::1]:2999",
+		"unix//run/caddy.sock":          "",
+		"unix+h2c//run/caddy.sock|0222": "",
+		"fd/3":                          "",
+		"localhost:0":                   "",
+	} {
+		t.Setenv("CADDY_ADMIN", listen)
+		ctx, err := provisionApp(t, appConfig(t, ""))
+		if err != nil {
+			t.Errorf("%s: %v", listen, err)
+			continue
+		}
+		app, err := loadApp(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if never := app.neverDialled(); guarded != "" && !slices.Contains(never, guarded) {
+			t.Errorf("%s: guarded are %q, want %s among them", listen, never, guarded)
 		}
 	}
 }

@@ -175,16 +175,29 @@ func (p *pooledCatalog) keepTrying() {
 	}
 }
 
-// try opens the database once.
+// try opens the database once, and never one that was closed: nobody would close
+// it again.
 func (p *pooledCatalog) try(ctx context.Context) error {
+	if err := p.ctx.Err(); err != nil {
+		return err
+	}
 	db, err := catalog.Open(ctx, p.cfg)
 	if err != nil {
 		return err
 	}
+	return p.publish(ctx, db)
+}
+
+// publish has a database used, unless it was closed meanwhile.
+func (p *pooledCatalog) publish(ctx context.Context, db *catalog.DB) error {
 	dir := directory.New(db, directory.Options{Observe: observeCatalog})
 	dir.Start(p.ctx)
 	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir, session.New(db, time.Now)}) {
 		return errors.Join(dir.Close(ctx), db.Close())
+	}
+	if err := p.ctx.Err(); err != nil { // then close saw nothing to close, or does it now
+		p.close(ctx)
+		return err
 	}
 	return nil
 }

@@ -99,6 +99,14 @@ func (c *customer) newest(ctx context.Context, key *keyring.Key, field string) *
 	return key
 }
 
+// takes tells whether a key may go where the connection leads: one that was
+// entered before it led there may not, neither as the former key of a rotation
+// nor as what is still held of a store that is away. Of a key that is not the
+// catalog's, or has no version, nothing is known.
+func (c *customer) takes(key *keyring.Key) bool {
+	return c == nil || key.Version == 0 || key.Version >= c.conn.BoundSince
+}
+
 // rejected notes that the upstream does not take the connection's key.
 func (c *customer) rejected(key *keyring.Key) { c.dir.AuthFailed(c.conn, key.Version) }
 

@@ -75,7 +75,7 @@ func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation)
 func (k *explainedKey) describe(ex *exchange) {
 	st, key := ex.entry.Status(), ex.ren.key
 	k.Version, k.State, k.Masked = key.Version, st.State, maskKey(key.Value.Reveal())
-	if at := key.CreatedAt; !at.IsZero() {
+	if at := st.CreatedAt; !at.IsZero() && st.Version == key.Version {
 		k.CreatedAt = &at
 	}
 	if at := st.CheckedAt; !at.IsZero() {

@@ -108,7 +108,7 @@ func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer boo
 	if key, ok := ex.entry.Refused(ctx, ex.field, ex.ren.key); ok {
 		return key, true
 	}
-	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != ex.ren.key {
+	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != ex.ren.key && ex.customer.takes(key) {
 		return key, false
 	}
 	if ctx.Err() == nil {

@@ -61,6 +61,9 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 	if err != nil {
 		return t.keyFailure(err, asked)
 	}
+	if !ex.customer.takes(key) {
+		return failUnavailable(0) // its store has a newer one, and does not answer
+	}
 	if ex.ren, err = ex.render(key); err != nil {
 		h.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
 		return errKeyInvalid

@@ -49,10 +49,9 @@ type target struct {
 	// via is the base transport, where it is not the route's own.
 	via http.RoundTripper
 
-	keys *keyring.View
-
-	// each is where the connections' keys are; catalogued tells that these are
-	// in the catalog, and not only in a store.
+	// keys are the connections', and each is where they are; catalogued tells
+	// that these are in the catalog, and not only in a store.
+	keys       *keyring.View
 	each       *KeyReference
 	catalogued bool
 
@@ -156,15 +155,15 @@ func (t *target) open(app *App) (err error) {
 	default:
 		t.each = key
 	}
-	store := t.each.Store
-	if key != nil {
-		store = key.Store
-	}
-	if t.keys, err = app.view(store); err != nil {
+	if t.keys, err = app.view(t.each.Store); err != nil {
 		return &fieldError{"key.store", err}
 	}
 	if key != nil && !key.perConnection() {
-		t.own = t.keys.Pin(key.address(""))
+		own, err := app.view(key.Store)
+		if err != nil {
+			return &fieldError{"key.store", err}
+		}
+		t.own = own.Pin(key.address(""))
 	}
 	return nil
 }

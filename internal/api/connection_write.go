@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 )
 
@@ -113,10 +115,14 @@ func (a *API) patchConnection(c *call, in *patchConnection) (*patched, error) {
 		return nil, err
 	}
 	if in.Config != nil {
+		was := conn.Config
 		conn.Config = maps.Clone(filled(conn.Config))
 		maps.Copy(conn.Config, in.Config)
 		maps.DeleteFunc(conn.Config, func(_, value string) bool { return value == "" })
 		if err := a.checkConfig(i, conn); err != nil {
+			return nil, err
+		}
+		if err := c.mayLead(i, was, conn.Config); err != nil {
 			return nil, err
 		}
 	}
@@ -134,6 +140,22 @@ func (a *API) patchConnection(c *call, in *patchConnection) (*patched, error) {
 	}
 	c.tag(conn.CreatedAt, conn.Revision)
 	return &patched{true, *a.connectionData(i, conn)}, nil
+}
+
+// mayLead refuses values that lead the key that is there to another place,
+// where the base URL has them, to a token that may not write integrations: what
+// it may write are keys. With a key of its own it may, as that is entered for
+// the place it names.
+func (c *call) mayLead(i *catalog.Integration, was, is map[string]string) error {
+	t, err := inject.ParseBaseTemplate(i.BaseURL)
+	if err != nil {
+		return nil //nolint:nilerr // it leads nowhere
+	}
+	moved := func(name string) bool { return was[name] != is[name] }
+	if !slices.ContainsFunc(t.Fields(), moved) || c.token.Allows(ScopeIntegrationsWrite) {
+		return nil
+	}
+	return forbidden("The base URL is made of this connection_config: to lead a key elsewhere enter it anew with POST /connections, or use a token with the scope %s", ScopeIntegrationsWrite)
 }
 
 func (a *API) switchConnection(c *call, in *connectionWrite, disabled bool) (*done, error) {

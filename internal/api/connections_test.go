@@ -139,6 +139,34 @@ func TestAPatchOfAConnection(t *testing.T) {
 	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want(`{"end_user_id":"v","theirs":"1"}`, "tags")
 }
 
+// Who writes connections enters keys, and does not send away those that others
+// entered: where one leads is said with the key, or by who may also write
+// integrations.
+func TestAPatchLeadsNoKeyElsewhereForATokenThatOnlyWritesConnections(t *testing.T) {
+	r := newRig(t, limited("half", ScopeConnectionsWrite))
+	r.api.cfg.CheckBaseURL = func(string) error { return nil }
+	moving := strings.Replace(acme, "https://api.acme.example/v1", "https://${connectionConfig.host}/${connectionConfig.tenant}", 1)
+	r.do("POST", "/integrations", moving).ok()
+	enter := `{"provider_config_key":"acme","connection_id":"one","credentials":{"type":"API_KEY","apiKey":"` + canary + `"},` +
+		`"connection_config":{"host":"a.example","tenant":"t","user":"u"}}`
+	r.do("POST", "/connections", enter, as("half")).is(http.StatusCreated, "")
+	patch := func(config string, opts ...func(*ask)) *answer {
+		return r.do("PATCH", "/connections/one?provider_config_key=acme", `{"connection_config":`+config+`}`, opts...)
+	}
+	before := r.conns[pair{"acme", "one"}].Revision
+	for _, config := range []string{`{"host":"evil.example"}`, `{"tenant":"mine"}`, `{"tenant":""}`, `{"host":"evil.example","user":"v"}`} {
+		if a := patch(config, as("half")).is(http.StatusForbidden, "forbidden"); !strings.Contains(a.at("error", "message"), ScopeIntegrationsWrite) {
+			t.Errorf("the scope is not named: %s", a.body)
+		}
+	}
+	if got := r.conns[pair{"acme", "one"}].Revision; got != before {
+		t.Error("a refused change was made")
+	}
+	patch(`{"user":"v","host":"a.example"}`, as("half")).ok()
+	patch(`{"host":"b.example"}`).ok()
+	r.do("POST", "/connections", strings.Replace(enter, "a.example", "c.example", 1), as("half")).is(http.StatusCreated, "")
+}
+
 func TestADeletedConnectionLeavesNoKey(t *testing.T) {
 	r := newRig(t)
 	r.integration("acme")

@@ -61,6 +61,9 @@ func (a *API) mayRename(c *call, from, to string) error {
 	if err := a.notStatic(to); err != nil {
 		return err
 	}
+	if err := a.mayAdopt(c, to); err != nil {
+		return err
+	}
 	n, err := a.cfg.Catalog.CountConnections(c.r.Context(), from)
 	if err != nil {
 		return err

@@ -170,8 +170,9 @@ func (a *API) createIntegration(c *call, in *createIntegration) (*integrationAns
 	return a.integrationAnswer(i), nil
 }
 
-// mayAdopt refuses to make an integration for connections that are there: of
-// one that was taken out of the Caddy config. See [API.mayRedirect].
+// mayAdopt refuses to make an integration, or give one the name, for
+// connections that are there: of one that was taken out of the Caddy config. See
+// [API.mayRedirect].
 func (a *API) mayAdopt(c *call, key string) error {
 	if c.mayTouchConnections() == nil {
 		return nil

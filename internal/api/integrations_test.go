@@ -168,7 +168,13 @@ func TestAFormerIntegrationsConnectionsAreNotAdoptedLightly(t *testing.T) {
 	if len(r.ints) != 0 {
 		t.Error("it was made all the same")
 	}
-	r.do("POST", "/integrations", body).ok()
+	r.do("POST", "/integrations", strings.Replace(acme, "acme", "other", 1), as("half")).ok()
+	r.do("PATCH", "/integrations/other", `{"unique_key":"fixed"}`, as("half")).is(http.StatusForbidden, "forbidden")
+	if _, ok := r.ints["fixed"]; ok {
+		t.Error("another was renamed all the same")
+	}
+	r.do("PATCH", "/integrations/other", `{"unique_key":"fixed"}`).ok()
+	r.do("PATCH", "/integrations/fixed", `{"unique_key":"other"}`).is(http.StatusBadRequest, "invalid_body")
 }
 
 func TestProviders(t *testing.T) {

@@ -11,16 +11,16 @@ import (
 )
 
 const connectionColumns = `c.integration, c.id, c.config, c.metadata, c.tags, c.end_user, c.webhook_url_override,
-	c.origin, c.fingerprint, c.key_version, c.key_updated_at, c.disabled,
+	c.origin, c.bound_since, c.fingerprint, c.key_version, c.key_updated_at, c.disabled,
 	c.auth_failed_version, c.last_auth_failure_at, c.last_used_at, c.created_at, c.updated_at, c.revision`
 
 // insertConnection writes a new connection and sets its times and revision.
 func (t *tx) insertConnection(ctx context.Context, c *Connection) error {
-	c.CreatedAt, c.UpdatedAt, c.Revision = t.now, t.now, 1
+	c.CreatedAt, c.UpdatedAt, c.Revision, c.BoundSince = t.now, t.now, 1, c.KeyVersion
 	n, err := t.putConnection(ctx, `
 		INSERT INTO connections (integration, id, config, metadata, tags, end_user, end_user_id, organization_id, search,
-			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, updated_at, revision, created_at)
-		VALUES `+tuples(1, make([]string, 18)...)+` ON CONFLICT DO NOTHING`, c, toMillis(c.CreatedAt))
+			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, updated_at, revision, bound_since, created_at)
+		VALUES `+tuples(1, make([]string, 19)...)+` ON CONFLICT DO NOTHING`, c, toMillis(c.CreatedAt))
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,14 @@ func (t *tx) updateConnection(ctx context.Context, c *Connection) error {
 	}
 	c.CreatedAt, c.UpdatedAt, c.Revision = current.CreatedAt, t.now, current.Revision+1
 	c.AuthFailedVersion, c.LastAuthFailureAt, c.LastUsedAt = current.AuthFailedVersion, current.LastAuthFailureAt, current.LastUsedAt
+	c.BoundSince = current.BoundSince
+	if c.Origin != current.Origin || !maps.Equal(c.Config, current.Config) {
+		c.BoundSince = c.KeyVersion
+	}
 	if _, err := t.putConnection(ctx, `
 		UPDATE connections SET config = $3, metadata = $4, tags = $5, end_user = $6, end_user_id = $7, organization_id = $8,
 			search = $9, webhook_url_override = $10, origin = $11, fingerprint = $12, key_version = $13, key_updated_at = $14,
-			disabled = $15, updated_at = $16, revision = $17
+			disabled = $15, updated_at = $16, revision = $17, bound_since = $18
 		WHERE integration = $1 AND id = $2`, c); err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func (t *tx) putConnection(ctx context.Context, query string, c *Connection, mor
 		c.Integration, c.ID, config, string(c.Metadata), tags, user, who.ID, organization,
 		fold(strings.Join([]string{c.ID, who.ID, who.Email, who.DisplayName}, "\n")),
 		c.WebhookURLOverride, c.Origin, c.Fingerprint, c.KeyVersion, toMillis(c.KeyUpdatedAt), c.Disabled,
-		toMillis(c.UpdatedAt), c.Revision,
+		toMillis(c.UpdatedAt), c.Revision, c.BoundSince,
 	}, more...)...)
 }
 
@@ -121,7 +125,7 @@ func scanConnection(row scanner) (*Connection, error) {
 		keyUpdated, lastFailure, used, created, update int64
 	)
 	err := row.Scan(&c.Integration, &c.ID, &config, &metadata, &tags, &user, &c.WebhookURLOverride,
-		&c.Origin, &c.Fingerprint, &c.KeyVersion, &keyUpdated, &c.Disabled,
+		&c.Origin, &c.BoundSince, &c.Fingerprint, &c.KeyVersion, &keyUpdated, &c.Disabled,
 		&c.AuthFailedVersion, &lastFailure, &used, &created, &update, &c.Revision)
 	if err != nil {
 		return nil, err

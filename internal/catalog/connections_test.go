@@ -96,6 +96,31 @@ func TestAConnectionIsUpdatedFromWhatWasRead(t *testing.T) {
 	})
 }
 
+func TestOlderVersionsOfAKeyAreNotForAnotherPlace(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := s.open()
+		c := mustCreate(t, db, aFullConnection("acme", "cust-1"))
+		for _, step := range []struct {
+			name   string
+			change func()
+			since  int
+		}{
+			{"made", func() {}, 3},
+			{"another key", func() { c.KeyVersion = 4 }, 3},
+			{"a key for another origin", func() { c.KeyVersion, c.Origin = 5, "https://b.example" }, 5},
+			{"a further key", func() { c.KeyVersion = 6 }, 5},
+			{"another config", func() { c.Config = map[string]string{"tenant": "b"} }, 6},
+			{"something else", func() { c.Disabled, c.BoundSince = false, 1 }, 6},
+		} {
+			step.change()
+			must(t, db.UpdateConnection(t.Context(), c))
+			if got := mustRead(t, db, "acme", "cust-1"); got.BoundSince != step.since || c.BoundSince != step.since {
+				t.Errorf("%s: bound since version %d, and %d is told, want %d", step.name, got.BoundSince, c.BoundSince, step.since)
+			}
+		}
+	})
+}
+
 func TestDeletingAConnectionReturnsItAndLeavesItsKeyToBeDestroyed(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()

@@ -90,6 +90,11 @@ type Connection struct {
 	// entered: a key goes nowhere else.
 	Origin string
 
+	// BoundSince is the first version of the key that may go where the row leads
+	// now: those before were entered for another origin or config. The catalog
+	// sets it.
+	BoundSince int
+
 	// Fingerprint tells keys apart without showing them: a keyed hash.
 	Fingerprint string
 

@@ -157,9 +157,14 @@ func fill(f *field, name string, d *store.Document, old *content, now int64, at 
 	return append(faulty, f.bad.err)
 }
 
-// same reports whether two keys are one version with one value.
+// same reports whether two keys are one version with one value. One that was
+// learned has no time, which only the store knows.
 func (k *Key) same(o *Key) bool {
-	return k != nil && k.Version == o.Version && k.CreatedAt.Equal(o.CreatedAt) && k.equal(o)
+	if k == nil || k.Version != o.Version {
+		return false
+	}
+	known := !k.CreatedAt.IsZero() && !o.CreatedAt.IsZero()
+	return (!known || k.CreatedAt.Equal(o.CreatedAt)) && k.equal(o)
 }
 
 // equal reports whether both keys have one value.

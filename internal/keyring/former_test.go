@@ -321,3 +321,47 @@ func TestFailuresToReadFormerVersionsOpenTheBreaker(t *testing.T) {
 		}
 	})
 }
+
+// What was learned has no time, and the store's own reading of it has. Both are
+// one version: the former key is still known after it, and nothing changed.
+func TestWhatWasLearnedIsNotAnotherVersionWhenItIsRead(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		e := r.view(Options{}).Entry(one)
+		read := writtenAgo(0, 2, "k2")
+		r.ring.Learn(one, doc(1, "k1"))
+		r.ring.Learn(one, doc(2, "k2"))
+		r.want(e, "k2")
+		r.docs[one] = read
+		for range 2 {
+			if k, ok := e.Refused(context.Background(), "", mustKey(r, e)); ok {
+				t.Errorf("version %d is newer than itself", k.Version)
+			}
+			if got := r.previous(e); got != "k1" {
+				t.Errorf("the former key is %q, want k1", got)
+			}
+			r.pass(time.Minute)
+		}
+		if got := e.Status().CreatedAt; !got.Equal(read.CreatedAt) {
+			t.Errorf("written at %v, want %v as the store says", got, read.CreatedAt)
+		}
+		r.ring.Learn(one, doc(2, "k2")) // a read was faster
+		if got := r.previous(e); got != "k1" {
+			t.Errorf("learned again: the former key is %q, want k1", got)
+		}
+		if got := e.Status().CreatedAt; !got.Equal(read.CreatedAt) {
+			t.Errorf("learned again: written at %v", got)
+		}
+		if n := r.count(KeyChanged); n != 1 {
+			t.Errorf("told %d changes, want 1", n)
+		}
+	})
+}
+
+func mustKey(r *rig, e *Entry) *Key {
+	r.Helper()
+	k, err := e.Key(context.Background(), "")
+	if err != nil {
+		r.Fatal(err)
+	}
+	return k
+}

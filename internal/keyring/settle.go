@@ -66,7 +66,7 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 		}
 	}
 	c, faulty := build(d, old, now, time.Now())
-	if old != nil && c.equal(old) {
+	if old != nil && c.equal(old) && (c.created.IsZero() || c.created.Equal(old.created)) {
 		c = old // so that a refresh that finds nothing new leaves no garbage to hold
 	}
 	n := newSnapshot(c, now, d.TTL)

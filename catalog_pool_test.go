@@ -1,0 +1,49 @@
+package apikeyinject
+
+// This file holds tests of the catalogs that outlive configurations.
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
+
+// A request of a configuration that was replaced long ago may still ask: a
+// catalog that was closed would stay open for ever, and lock out the next one.
+func TestACatalogThatWasClosedIsNotOpenedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	p := acquireCatalog(catalog.Config{Driver: "sqlite", Path: path})
+	defer p.release()
+	p.close(t.Context())
+	p.openNow(t.Context(), zap.NewNop())
+	if p.ready.Load() != nil {
+		t.Error("it is open again")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("its file was made")
+	}
+}
+
+// It may also be closed while it is being opened.
+func TestACatalogThatIsClosedMeanwhileIsLetGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	p := acquireCatalog(catalog.Config{Driver: "sqlite", Path: path})
+	defer p.release()
+	db, err := catalog.Open(t.Context(), p.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.close(t.Context())
+	if err := p.publish(t.Context(), db); err == nil || p.ready.Load() != nil {
+		t.Errorf("it is in use, %v", err)
+	}
+	again, err := catalog.Open(t.Context(), p.cfg)
+	if err != nil {
+		t.Fatalf("it is still locked: %v", err)
+	}
+	_ = again.Close()
+}
