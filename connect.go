@@ -82,7 +82,7 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.useAPI()
-	c.api = app.newAPI(api.Config{})
+	c.api = app.newAPI(api.Config{Catalog: apiCatalog{app}})
 	ancestors := "'none'"
 	if len(c.FrameAncestors) > 0 {
 		ancestors = strings.Join(c.FrameAncestors, " ")
