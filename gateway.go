@@ -4,7 +4,6 @@ package apikeyinject
 // the connection, as Nango's clients send them.
 
 import (
-	"maps"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -160,7 +159,7 @@ func (g *gateway) stands(key string, ex *exchange) *failure {
 	switch {
 	case fail != nil:
 		return fail
-	case c.conn.Origin != ex.customer.conn.Origin, !maps.Equal(c.conn.Config, ex.customer.conn.Config):
+	case !ex.customer.sameWay(c.conn):
 		return errOriginChanged
 	}
 	return nil
