@@ -107,6 +107,21 @@ func (c *customer) takes(key *keyring.Key) bool {
 	return c == nil || key.Version == 0 || key.Version >= c.conn.BoundSince
 }
 
+// moved tells whether the connection was led elsewhere, or ended, since the
+// request began: a key that came meanwhile is for there. It rarely does I/O.
+func (c *customer) moved(ctx context.Context) bool {
+	if c == nil {
+		return false
+	}
+	now, err := c.dir.Connection(ctx, c.conn.Integration, c.conn.ID)
+	return err != nil || now.Disabled || !c.sameWay(now)
+}
+
+// sameWay tells whether a newer row leads where the connection's did.
+func (c *customer) sameWay(now *directory.Connection) bool {
+	return now.Origin == c.conn.Origin && maps.Equal(now.Config, c.conn.Config)
+}
+
 // rejected notes that the upstream does not take the connection's key.
 func (c *customer) rejected(key *keyring.Key) { c.dir.AuthFailed(c.conn, key.Version) }
 

@@ -54,6 +54,9 @@ type call struct {
 	retries int   // at most, after the first attempt
 	retryOn []int // statuses beside 429 and 5xx
 	policy  *retryPolicy
+
+	// stands tells whether what was decided at first still holds after a wait.
+	stands func(*exchange) *failure
 }
 
 // tokenName returns the name of the token that calls; empty on a route.
@@ -131,7 +134,35 @@ func (g *gateway) read(r *http.Request, token *api.Token) (*target, *call, *fail
 	if fail = c.readRetries(r.Header); fail == nil {
 		fail = c.readOverride(r.Header, g.overrides[key])
 	}
+	if c.retries > 0 {
+		c.stands = func(ex *exchange) *failure { return g.stands(key, ex) }
+	}
 	return t, c, fail
+}
+
+// stands refuses to send a request again for an integration or connection that
+// was disabled, deleted or led elsewhere while it waited: that takes effect at
+// once, and a wait can be a minute.
+func (g *gateway) stands(key string, ex *exchange) *failure {
+	t, fail := g.targetOf(key)
+	switch {
+	case fail != nil:
+		return fail
+	case t.integration.Disabled:
+		return errDisabled
+	case t.origin != ex.target.origin:
+		return errOriginChanged
+	case ex.customer == nil:
+		return nil
+	}
+	c, fail := g.customer(ex.Context, t, ex.customer.conn.ID)
+	switch {
+	case fail != nil:
+		return fail
+	case !ex.customer.sameWay(c.conn):
+		return errOriginChanged
+	}
+	return nil
 }
 
 // readRetries reads how often a request may be sent again, and for what.

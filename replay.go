@@ -106,6 +106,9 @@ func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer boo
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
 	if key, ok := ex.entry.Refused(ctx, ex.field, ex.ren.key); ok {
+		if ex.customer.moved(ctx) {
+			return nil, false
+		}
 		return key, true
 	}
 	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != ex.ren.key && ex.customer.takes(key) {

@@ -136,6 +136,9 @@ func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*ht
 		if err := pause(r.Context(), wait); err != nil {
 			return nil, err
 		}
+		if fail := ex.call.stands(ex); fail != nil {
+			return nil, fail.handlerError()
+		}
 		res, err = ex.attempt(base, r, out, body)
 	}
 	return res, err

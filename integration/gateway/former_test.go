@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
@@ -87,6 +88,30 @@ func TestAKeyFromBeforeAConnectionMovedIsNotSent(t *testing.T) {
 	r.wantRefusal(t, r.proxy("acme", "moved", http.MethodGet, "/", ""), http.StatusServiceUnavailable, "key_unavailable")
 	if n := elsewhere.Hits(); n != 0 {
 		t.Errorf("the new upstream was hit %d times", n)
+	}
+}
+
+// A request that is under way when its connection moves is not sent again with
+// the key that was entered for the new place.
+func TestANewKeyIsNotSentToThePlaceBefore(t *testing.T) {
+	r := newRig(t, settings{local: true, egress: "127.0.0.0/8"})
+	r.api(http.StatusOK, http.MethodPost, "/integrations", creating("acme", "${connectionConfig.base}"))
+	enter := func(key, base string) {
+		r.connection("acme", "one", key, fmt.Sprintf(`"connection_config": {"base": %q}`, base))
+	}
+	for _, next := range []string{r.up.URL(), "https://elsewhere.example"} {
+		enter("old-key-1", r.up.URL())
+		r.up.Forget()
+		var once sync.Once
+		r.up.Answer(func(q *harness.Request) harness.Answer {
+			once.Do(func() { enter("new-key-2", next) })
+			return harness.Text(http.StatusUnauthorized, "refused")
+		})
+		r.proxy("acme", "one", http.MethodGet, "/", "")
+		got, moved := fmt.Sprint(r.up.Requests()), next != r.up.URL()
+		if strings.Contains(got, "new-key-2") == moved {
+			t.Errorf("moved %v: the upstream received %s", moved, got)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,6 +229,40 @@ func TestK7AClientThatLeavesEndsTheWaiting(t *testing.T) {
 // sameTarget returns the requests that the upstream received for a target.
 func sameTarget(r *rig, target string) []*harness.Request {
 	return slices.DeleteFunc(r.up.Requests(), func(got *harness.Request) bool { return got.Target != target })
+}
+
+// A wait can be long, and what an operator forbids meanwhile is forbidden at once.
+func TestNothingIsSentAgainThatWasForbiddenMeanwhile(t *testing.T) {
+	r := newRig(t, settings{local: true})
+	r.integration("acme", "")
+	var forbid func()
+	r.up.Answer(func(*harness.Request) harness.Answer {
+		forbid()
+		return harness.Text(http.StatusServiceUnavailable, "")
+	})
+	one := connectionPath("acme", "one")
+	for _, c := range []struct {
+		name   string
+		forbid func()
+		status int
+		code   string
+	}{
+		{"disabled", func() { r.api(http.StatusOK, http.MethodPatch, one, `{"disabled": true}`) }, http.StatusForbidden, "disabled"},
+		{"deleted", func() { r.api(http.StatusOK, http.MethodDelete, one, "") }, http.StatusNotFound, "unknown_connection"},
+		{"led elsewhere", func() { r.api(http.StatusOK, http.MethodPatch, one, `{"connection_config": {"x": "y"}}`) }, http.StatusForbidden, "origin_changed"},
+		{"the integration disabled", func() { r.api(http.StatusOK, http.MethodPost, "/integrations/acme/disable", "") }, http.StatusForbidden, "disabled"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.connection("acme", "one", "key-of-one", `"connection_config": {}`)
+			r.api(http.StatusOK, http.MethodPatch, one, `{"disabled": false}`)
+			r.up.Forget()
+			forbid = sync.OnceFunc(c.forbid)
+			a := r.proxy("acme", "one", http.MethodGet, "/", "", "Retries: 3")
+			if a.status != c.status || a.header.Get("Apikey-Inject-Error") != c.code || r.up.Hits() != 1 {
+				t.Errorf("answered %d %s after %d hits, want %d %s after one", a.status, a.body, r.up.Hits(), c.status, c.code)
+			}
+		})
+	}
 }
 
 func TestK8WhatIsStreamedIsNotSentAgain(t *testing.T) {
