@@ -128,12 +128,12 @@ func TestCostOfTheGatewayBeyondARoute(t *testing.T) {
 	if extra > 6 {
 		t.Errorf("got %v allocations beyond a route's, want at most 6", extra)
 	}
-	got := medianRatio(aGateway, clone) - medianRatio(aRoute, clone)
+	got := medianExtra(aGateway, aRoute, clone)
 	for range 10 { // a machine that is busy for a while is no slow gateway
 		if got <= 0.6 {
 			break
 		}
-		got = min(got, medianRatio(aGateway, clone)-medianRatio(aRoute, clone))
+		got = min(got, medianExtra(aGateway, aRoute, clone))
 	}
 	t.Logf("%.2f times the time of Clone beyond a route's", got)
 	if got > 0.6 {

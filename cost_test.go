@@ -117,19 +117,29 @@ func TestCostInTimeAsARatioToClone(t *testing.T) {
 // medianRatio returns how many times as long f takes as g: the median over
 // rounds, each of which times both.
 func medianRatio(f, g func()) float64 {
-	const rounds, each = 101, 500
-	timed := func(f func()) time.Duration {
-		start := time.Now()
-		for range each {
-			f()
-		}
-		return time.Since(start)
+	return median(func() float64 { return timed(f) / timed(g) })
+}
+
+// medianExtra returns how much longer f takes than g, in times of unit.
+func medianExtra(f, g, unit func()) float64 {
+	return median(func() float64 { return (timed(f) - timed(g)) / timed(unit) })
+}
+
+// median returns the median of many rounds.
+func median(round func() float64) float64 {
+	all := make([]float64, 101)
+	for i := range all {
+		all[i] = round()
 	}
-	ratios := make([]float64, rounds)
-	for i := range ratios {
-		a, b := timed(f), timed(g)
-		ratios[i] = float64(a) / float64(b)
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// timed returns how long some hundred runs take, in nanoseconds.
+func timed(f func()) float64 {
+	start := time.Now()
+	for range 500 {
+		f()
 	}
-	slices.Sort(ratios)
-	return ratios[rounds/2]
+	return float64(time.Since(start))
 }
