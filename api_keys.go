@@ -20,6 +20,9 @@ import (
 // sweepEvery parts two looks for writes that a crash cut off.
 const sweepEvery = time.Minute
 
+// learnBudget bounds what the use of an entered key waits for its row.
+const learnBudget = 2 * time.Second
+
 // apiKeys enters and removes keys.
 type apiKeys struct{ *App }
 
@@ -60,7 +63,15 @@ func (a *App) place(integration, id string) (store.Store, store.Address, string,
 	return v.ring.store, ref.address(id), ref.Field, nil
 }
 
+// learn has this node use a key that was just entered. Its connection's row comes
+// first: by the row before, the key could still go where the connection led
+// then.
 func (a *App) learn(integration, id string, d *store.Document) {
+	if open, err := a.open(); err == nil {
+		ctx, cancel := context.WithTimeout(a.ctx, learnBudget)
+		defer cancel()
+		_ = open.dir.Refresh(ctx, integration, id) // it hears of the change anyway
+	}
 	ref := a.keyOf(integration)
 	if v, err := a.heldView(ref.Store); err == nil {
 		v.ring.Learn(ref.address(id), d)

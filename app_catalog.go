@@ -106,6 +106,15 @@ func (a *App) startCatalog() error {
 
 // directory returns what this node knows of the catalog.
 func (a *App) directory() (*directory.Directory, *failure) {
+	open, fail := a.openNow()
+	if fail != nil {
+		return nil, fail
+	}
+	return open.dir, nil
+}
+
+// openNow returns the catalog, if it can be asked.
+func (a *App) openNow() (*openCatalog, *failure) {
 	p := a.opened.Load()
 	if p == nil {
 		return nil, errUnknownConnection
@@ -118,7 +127,7 @@ func (a *App) directory() (*directory.Directory, *failure) {
 			return nil, failUnavailable(catalogRetry)
 		}
 	}
-	return open.dir, nil
+	return open, nil
 }
 
 // keyOfConnection is where the keys of an integration's connections are, unless

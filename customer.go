@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"sync/atomic"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
@@ -19,6 +20,7 @@ import (
 // connection's row, and ends with it when that is changed.
 type customer struct {
 	target *target
+	db     *catalog.DB
 	dir    *directory.Directory
 	conn   *directory.Connection
 
@@ -27,14 +29,18 @@ type customer struct {
 	entry  *keyring.Entry
 
 	rendered atomic.Pointer[rendered]
+
+	// beside is the newest version that was put into the store past the catalog.
+	beside atomic.Int64
 }
 
 // customer finds a connection, and refuses those whose key may not be used.
 func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer, *failure) {
-	dir, fail := h.app.directory()
+	open, fail := h.app.openNow()
 	if fail != nil {
 		return nil, fail
 	}
+	dir := open.dir
 	conn, err := dir.Connection(ctx, t.key, id)
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
@@ -50,7 +56,7 @@ func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer
 	if c, ok := conn.Memo.Load().(*customer); ok && c.target == t {
 		return c, nil
 	}
-	c, fail := newCustomer(dir, t, conn)
+	c, fail := newCustomer(open, t, conn)
 	if fail == nil {
 		conn.Memo.Store(c)
 	}
@@ -58,8 +64,8 @@ func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer
 }
 
 // newCustomer makes of a connection what t needs of it.
-func newCustomer(dir *directory.Directory, t *target, conn *directory.Connection) (*customer, *failure) {
-	c := &customer{target: t, dir: dir, conn: conn, config: t.config, base: t.base}
+func newCustomer(open *openCatalog, t *target, conn *directory.Connection) (*customer, *failure) {
+	c := &customer{target: t, db: open.db, dir: open.dir, conn: conn, config: t.config, base: t.base}
 	if len(conn.Config) > 0 {
 		c.config = maps.Clone(t.config)
 		maps.Copy(c.config, conn.Config) // the connection's own win
@@ -106,6 +112,30 @@ func (c *customer) newest(ctx context.Context, key *keyring.Key, field string) *
 func (c *customer) takes(key *keyring.Key) bool {
 	return c == nil || key.Version == 0 || key.Version >= c.conn.BoundSince
 }
+
+// overtaken tells whether a key may have been entered after the row that it was
+// found by, and with it another place for it to go. A key that somebody put into
+// the store past the catalog is newer than the row, too; that it is such a one is
+// found out once.
+func (c *customer) overtaken(ctx context.Context, key *keyring.Key) bool {
+	if c == nil || int64(key.Version) <= max(int64(c.conn.KeyVersion), c.beside.Load()) {
+		return false
+	}
+	// In this order: what is not pending any more is in the row that is read then.
+	if pending, err := c.db.KeyPending(ctx, c.conn.Integration, c.conn.ID); pending || err != nil {
+		_ = pause(ctx, pendingPause)
+		return true
+	}
+	if err := c.dir.Refresh(ctx, c.conn.Integration, c.conn.ID); err != nil || c.moved(ctx) {
+		return true
+	}
+	c.beside.Store(int64(key.Version))
+	return false
+}
+
+// pendingPause is what a request waits for a key's row: about as long as it takes
+// to write one.
+const pendingPause = 50 * time.Millisecond
 
 // moved tells whether the connection was led elsewhere, or ended, since the
 // request began: a key that came meanwhile is for there. It rarely does I/O.

@@ -25,7 +25,11 @@ type use struct {
 
 	// customer is whose key it is, where the catalog knows; nil elsewhere.
 	customer *customer
+	rereads  int // of its row, because a newer key was entered meanwhile
 }
+
+// maxRereads bounds them. Nobody enters keys that fast.
+const maxRereads = 3
 
 // resolve finds whose key the request uses, gets it from the keyring, and
 // renders it.
@@ -60,6 +64,12 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 	}
 	if err != nil {
 		return t.keyFailure(err, asked)
+	}
+	if ex.customer.overtaken(r.Context(), key) {
+		if ex.rereads++; ex.rereads > maxRereads {
+			return failUnavailable(0)
+		}
+		return h.resolve(r, ex, repl)
 	}
 	if !ex.customer.takes(key) {
 		return failUnavailable(0) // its store has a newer one, and does not answer
