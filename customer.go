@@ -122,7 +122,8 @@ func (c *customer) overtaken(ctx context.Context, key *keyring.Key) bool {
 		return false
 	}
 	// In this order: what is not pending any more is in the row that is read then.
-	if pending, err := c.db.KeyPending(ctx, c.conn.Integration, c.conn.ID); pending || err != nil {
+	pending, err := c.db.PendingKey(ctx, c.conn.Integration, c.conn.ID)
+	if err != nil || pending != nil && !c.leadsThere(pending.Row) {
 		_ = pause(ctx, pendingPause)
 		return true
 	}
@@ -144,12 +145,13 @@ func (c *customer) moved(ctx context.Context) bool {
 		return false
 	}
 	now, err := c.dir.Connection(ctx, c.conn.Integration, c.conn.ID)
-	return err != nil || now.Disabled || !c.sameWay(now)
+	return err != nil || now.Disabled || !c.leadsThere(&now.Connection)
 }
 
-// sameWay tells whether a newer row leads where the connection's did.
-func (c *customer) sameWay(now *directory.Connection) bool {
-	return now.Origin == c.conn.Origin && maps.Equal(now.Config, c.conn.Config)
+// leadsThere tells whether another row leads where the connection's does. That
+// of a deletion, nil, leads nowhere.
+func (c *customer) leadsThere(row *catalog.Connection) bool {
+	return row != nil && row.Origin == c.conn.Origin && maps.Equal(row.Config, c.conn.Config)
 }
 
 // rejected notes that the upstream does not take the connection's key.

@@ -159,7 +159,7 @@ func (g *gateway) stands(key string, ex *exchange) *failure {
 	switch {
 	case fail != nil:
 		return fail
-	case !ex.customer.sameWay(c.conn):
+	case !ex.customer.leadsThere(&c.conn.Connection):
 		return errOriginChanged
 	}
 	return nil

@@ -6,6 +6,7 @@ package catalog
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -181,12 +182,16 @@ func (t *tx) closePending(ctx context.Context, p *PendingKey) (int64, error) {
 	return t.count(ctx, "DELETE FROM pending_keys WHERE integration = $1 AND id = $2 AND token = $3", p.Integration, p.ID, p.token)
 }
 
-// KeyPending tells whether a key of a connection is being written or destroyed:
-// its store may then have what its row does not tell yet.
-func (db *DB) KeyPending(ctx context.Context, integration, id string) (bool, error) {
-	var n int
-	err := db.shared.sql.QueryRowContext(ctx, "SELECT count(*) FROM pending_keys WHERE integration = $1 AND id = $2", integration, id).Scan(&n)
-	return n > 0, classed(ctx, "looking for what is being written of "+called(integration, id), err)
+// PendingKey returns what is being written or destroyed of a connection, nil for
+// nothing: its store may then have what its row does not tell yet.
+func (db *DB) PendingKey(ctx context.Context, integration, id string) (*PendingKey, error) {
+	p, err := scanPending(db.shared.sql.QueryRowContext(ctx, `
+		SELECT integration, id, token, deletion, version, description, began_at FROM pending_keys
+		WHERE integration = $1 AND id = $2`, integration, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return p, classed(ctx, "looking for what is being written of "+called(integration, id), err)
 }
 
 // checkNotPending refuses to get between a key write or deletion and its end.
