@@ -71,12 +71,15 @@ func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *
 	newest := ex.ren.key
 	other, isNewer := ex.otherKey(r.Context())
 	if other == nil {
+		ex.target.counters.refused(actionRelayed)
 		return res, nil
 	}
 	again := ex.replay(base, r, res, body, other)
 	if again == nil { // cannot be sent again; the next request has the newer key
+		ex.target.counters.refused(unsent(isNewer))
 		return res, nil
 	}
+	ex.target.counters.refused(sent(isNewer))
 	return ex.judge(again, newest, other, isNewer)
 }
 
@@ -84,9 +87,11 @@ func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *
 // last.
 func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer bool) (*http.Response, error) {
 	if again.err != nil {
+		ex.target.counters.replayed(replayFailed)
 		return nil, again.err
 	}
 	refused := slices.Contains(ex.target.refused, again.res.StatusCode)
+	ex.target.counters.replayed(resultOf(refused))
 	switch {
 	case refused && isNewer:
 		ex.rejected(other)
