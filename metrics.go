@@ -70,7 +70,7 @@ func labelOf(integration string) string { return countersOf(integration).label }
 func countersOf(label string) *counters {
 	labelled.Lock()
 	defer labelled.Unlock()
-	if _, ok := labelled.counters[label]; !ok && len(labelled.counters) >= maxLabels {
+	if _, ok := labelled.counters[label]; !ok && len(labelled.counters) > maxLabels { // with nobody, which is no integration and the first
 		label = otherLabel
 	}
 	c, ok := labelled.counters[label]
