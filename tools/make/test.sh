@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-phases=8
+phases=9
 phase=0
 started=$SECONDS
 say() {
@@ -46,6 +46,9 @@ for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt TestL
 		exit 1
 	}
 done
+
+say "the alert rules and the dashboard, by Prometheus's own packages"
+go test -C tools/promcheck ./...
 
 say "fuzz targets"
 tools/make/fuzz.sh "${FUZZTIME:-15s}" | tee bin/fuzz.txt
