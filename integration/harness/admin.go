@@ -103,8 +103,9 @@ func (c *Caddy) replaced() error {
 func accepting(dump string) bool {
 	for g := range strings.SplitSeq(dump, "\n\n") {
 		head, _, _ := strings.Cut(g, "\n")
-		if strings.Contains(g, "caddyhttp.(*App).stop.func") && !strings.Contains(g, "http3.(*Server).Shutdown(") &&
-			!(strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select")) {
+		waits := strings.Contains(g, "http3.(*Server).Shutdown(") ||
+			strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select")
+		if strings.Contains(g, "caddyhttp.(*App).stop.func") && !waits {
 			return true
 		}
 	}
