@@ -160,13 +160,13 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 		}
 		return k, nil
 	case old:
-		e.waitShortly(ctx, s)
+		e.waitShortly(ctx, s, snap)
 		now = r.now()
 		if snap = s.snap.Load(); e.zone(snap, now) < dead {
 			return e.pick(snap, field, now)
 		}
 	}
-	snap, err := e.fetch(ctx, s)
+	snap, err := e.fetch(ctx, s, snap)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 
 // waitShortly gives a refresh of a key that is old the time of SyncWait. With
 // the store away, or too many waiting already, nobody waits.
-func (e *Entry) waitShortly(ctx context.Context, s *slot) {
+func (e *Entry) waitShortly(ctx context.Context, s *slot, snap *snapshot) {
 	r := e.view.ring
 	now := r.now()
 	if r.away(now) != nil || len(r.foreground) == cap(r.foreground) {
@@ -185,7 +185,7 @@ func (e *Entry) waitShortly(ctx context.Context, s *slot) {
 	if r.blocked(s, now) > 0 {
 		return
 	}
-	f, _ := r.join(s)
+	f, _ := r.join(s, snap)
 	if f == nil {
 		return
 	}
@@ -206,7 +206,7 @@ func (e *Entry) mended(ctx context.Context, s *slot, snap *snapshot, field strin
 	if now-snap.checked < int64(negativeFirst) || r.blocked(s, now) > 0 || r.away(now) != nil {
 		return nil, cause
 	}
-	snap, err := e.fetch(ctx, s)
+	snap, err := e.fetch(ctx, s, snap)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, store.ErrNotFound) {
 			return nil, err
@@ -216,8 +216,8 @@ func (e *Entry) mended(ctx context.Context, s *slot, snap *snapshot, field strin
 	return e.pick(snap, field, r.now())
 }
 
-// fetch waits for a read, for a request that has nothing to go on with.
-func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
+// fetch waits for a read, for a request that has nothing to go on with but seen.
+func (e *Entry) fetch(ctx context.Context, s *slot, seen *snapshot) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -232,7 +232,7 @@ func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
 	if err := r.away(now); err != nil {
 		return nil, err
 	}
-	f, _ := r.join(s)
+	f, _ := r.join(s, seen)
 	if f == nil {
 		return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
 	}
