@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -69,6 +71,10 @@ type Integration struct {
 	// sent, to be sent again with another key. Default: 65536.
 	ReplayBuffer *int64 `json:"replay_buffer,omitempty"`
 
+	// The request that tries a key, when it is entered and, with an interval,
+	// again and again. Default: keys are not tried.
+	Verification *Verification `json:"verification,omitempty"`
+
 	// Refuse every request with 403 `disabled`. Default: false.
 	Disabled bool `json:"disabled,omitempty"`
 
@@ -105,6 +111,26 @@ type Route struct {
 
 	// Values for `${connectionConfig.NAME}`.
 	ConnectionConfig map[string]string `json:"connection_config,omitempty"`
+}
+
+// Verification is the request that tries a key. It goes to the base URL and
+// carries the key as every request does; redirects are not followed. 401, 403 and
+// the `refused_statuses` say that the upstream refuses the key.
+type Verification struct {
+	// `GET`, `HEAD` or `POST`. Default: `GET`.
+	Method string `json:"method,omitempty"`
+
+	// The path below the base URL, and a query if need be. Required.
+	Path string `json:"path,omitempty"`
+
+	// Further headers. The one that carries the key cannot be among them.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// The statuses by which the upstream takes a key. Default: 200 to 299.
+	Success []int `json:"success,omitempty"`
+
+	// How often known keys are tried, at least 10s. Default: never.
+	Interval caddy.Duration `json:"interval,omitempty"`
 }
 
 // KeyReference names a key in a store.

@@ -77,6 +77,9 @@ func (i *Integration) compile() (*plan, error) {
 	if err := checkTransport("transport", i.TransportRaw); err != nil {
 		return nil, err
 	}
+	if err := i.Verification.check(); err != nil {
+		return nil, err
+	}
 	return &p, i.Route.check()
 }
 
@@ -148,7 +151,7 @@ func (i *Integration) ownFields() []string {
 		"key": i.Key != nil, "forward_credentials": i.ForwardCredentials, "forwarded_headers": i.ForwardedHeaders,
 		"insecure_http": i.InsecureHTTP, "response_compression": i.ResponseCompression,
 		"refused_statuses": i.RefusedStatuses != nil, "replay_buffer": i.ReplayBuffer != nil, "disabled": i.Disabled,
-		"transport": i.TransportRaw != nil,
+		"transport": i.TransportRaw != nil, "verification": i.Verification != nil,
 	}
 	return sortedTrue(set)
 }
