@@ -55,11 +55,8 @@ func (v *Verification) check() error {
 		return wrong("verification.path", "%q must be a path below the base URL, and a query if need be", v.Path)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
-		if err := inject.CheckName(inject.Header, name); err != nil {
+		if err := checkTrialHeader(name, v.Headers[name]); err != nil {
 			return &fieldError{"verification.headers", err}
-		}
-		if value := v.Headers[name]; !httpguts.ValidHeaderFieldValue(value) || strings.Contains(value, "${") {
-			return wrong("verification.headers", "the value of %s cannot be sent as it is; the key is placed by itself", name)
 		}
 	}
 	for _, s := range v.Success {
@@ -69,6 +66,18 @@ func (v *Verification) check() error {
 	}
 	if every := time.Duration(v.Interval); every != 0 && every < api.MinInterval {
 		return &fieldError{"verification.interval", fmt.Errorf("%s is shorter than %s", every, api.MinInterval)}
+	}
+	return nil
+}
+
+// checkTrialHeader refuses what no header of a request can be, or what looks like
+// a place for the key.
+func checkTrialHeader(name, value string) error {
+	switch {
+	case inject.CheckName(inject.Header, name) != nil:
+		return fmt.Errorf("%q is no header that can be set", name)
+	case !httpguts.ValidHeaderFieldValue(value) || strings.Contains(value, "${"):
+		return fmt.Errorf("the value of %s cannot be sent as it is; the key is placed by itself", name)
 	}
 	return nil
 }

@@ -118,14 +118,14 @@ func checkConnect(t *catalog.ConnectTexts, fs *faults) {
 	for _, f := range []struct{ name, label, value string }{
 		{"help_url", "Help URL", t.HelpURL}, {"logo_url", "Logo URL", t.LogoURL},
 	} {
-		if f.value != "" && !isHTTPS(f.value) {
+		if f.value != "" && !IsHTTPS(f.value) {
 			fs.add(wrongFormat, f.label+" must be an https URL", "connect", f.name)
 		}
 	}
 }
 
-// isHTTPS tells whether a page may link to s: an https URL without a password.
-func isHTTPS(s string) bool {
+// IsHTTPS tells whether a page may link to s: an https URL without a password.
+func IsHTTPS(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
