@@ -27,7 +27,7 @@ func (a *App) useAPI() {
 // newAPI returns the management API of this configuration.
 func (a *App) newAPI(cfg api.Config) *api.API {
 	cfg.Keys, cfg.Static, cfg.Status = apiKeys{a}, apiStatic{a}, apiStatus{a}
-	cfg.Sessions = apiSessions{a}
+	cfg.Sessions, cfg.Trials = apiSessions{a}, apiTrials{a}
 	cfg.Audit = a.auditChange
 	cfg.Log = a.ctx.Slogger()
 	cfg.CheckBaseURL = func(s string) error {

@@ -24,6 +24,10 @@ const (
 	// is held in memory for every request under way.
 	maxReplayBuffer = 16 << 20
 
+	// maxRefusals bounds refused_after: a key that is refused that often is not
+	// taken.
+	maxRefusals = 1000
+
 	// refusedWait bounds what an answer with a refused key waits for a newer
 	// key. A healthy store takes milliseconds.
 	refusedWait = 2 * time.Second
