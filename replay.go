@@ -89,10 +89,11 @@ func (ex *exchange) refuses(res *http.Response) bool {
 // nothing to send.
 func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody) (*http.Response, error) {
 	newest, former := ex.ren.key, (*keyring.Key)(nil)
-	first := newest
+	first, figures := newest, ex.target.counters
 	for range maxReplays {
 		key, isNewer := ex.otherKey(r.Context(), newest)
 		if key == nil {
+			figures.refused(actionRelayed)
 			return res, nil
 		}
 		if !isNewer && (key.Equal(first) || key.Equal(former)) {
@@ -100,13 +101,18 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 		}
 		answer := ex.replay(base, r, res, body, key)
 		if answer == nil { // cannot be sent again; the next request has the newer key
+			figures.refused(unsent(isNewer))
 			return res, nil
 		}
+		figures.refused(sent(isNewer))
 		if answer.err != nil {
+			figures.replayed(replayFailed)
 			return nil, answer.err
 		}
 		res = answer.res
-		if !ex.refuses(res) {
+		refused := ex.refuses(res)
+		figures.replayed(resultOf(refused))
+		if !refused {
 			ex.accepted(key)
 			return res, nil
 		}
@@ -116,6 +122,7 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 			former = key
 		}
 	}
+	figures.refused(actionRelayed)
 	ex.rejected(newest)
 	return res, nil
 }

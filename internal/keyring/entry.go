@@ -87,10 +87,12 @@ func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 	}
 	s.touch(now)
 	if key != nil && e.wants(field, t) {
+		e.view.ring.counts.fresh.inc(now)
 		return key, nil
 	}
 	if snap := s.snap.Load(); snap != nil {
 		if k, err := e.pick(snap, field, now); err == nil {
+			e.view.ring.counts.fresh.inc(now)
 			return k, nil
 		}
 	}
@@ -145,7 +147,9 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 	now := r.now()
 	s.touch(now)
 	snap := s.snap.Load()
-	switch e.zone(snap, now) { //nolint:exhaustive // dead is what follows
+	found := e.zone(snap, now)
+	r.counts.lookups[found].Add(1)
+	switch found { //nolint:exhaustive // dead is what follows
 	case fresh, stale:
 		k, err := e.pick(snap, field, now)
 		if err != nil {
