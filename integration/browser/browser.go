@@ -37,7 +37,10 @@ type Page struct {
 // New starts a browser in English. It ends with the test.
 func New(t testing.TB) *Page {
 	t.Helper()
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium(t)), chromedp.Flag("lang", "en"))
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium(t)), chromedp.Flag("lang", "en"),
+		// A frame of another site shares the page's process, so that it can be
+		// looked into, and what it asks for is heard. What pages may do is the same.
+		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,SitePerProcess,IsolateOrigins"), chromedp.Flag("disable-site-isolation-trials", true))
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}

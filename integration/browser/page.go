@@ -75,7 +75,7 @@ func (p *Page) Pastes(text string) {
 // Eval returns the text that a script yields, whatever the page's policy says.
 func (p *Page) Eval(script string) string {
 	p.t.Helper()
-	return evaluate[string](p, "String("+script+")")
+	return evaluate[string](p, "(async () => String("+script+"))()")
 }
 
 // evaluate returns what a script yields, at once or later.

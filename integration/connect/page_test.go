@@ -183,7 +183,7 @@ func TestAProductShowsThePageInAFrame(t *testing.T) {
 	var text string
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }))
 	defer page.Close()
-	r, b := newFramedRig(t, page.URL), browser.New(t)
+	r, b := newRigOf(t, setting{parents: []string{page.URL}}), browser.New(t)
 	r.integration("acme")
 	token := r.session("acme")
 	text = fmt.Sprintf(parent, token, r.siteURL()+"?lang=en&theme=light")
