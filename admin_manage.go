@@ -148,3 +148,11 @@ func (a adminCatalog) Connections(ctx context.Context, f catalog.ConnectionFilte
 	}
 	return a.apiCatalog.Connections(ctx, f)
 }
+
+// Groups implements [api.Catalog].
+func (a adminCatalog) Groups(ctx context.Context, integrations []string) ([]catalog.Group, error) {
+	if a.none() {
+		return nil, nil
+	}
+	return a.apiCatalog.Groups(ctx, integrations)
+}

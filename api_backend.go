@@ -165,6 +165,16 @@ func (a apiCatalog) Connections(ctx context.Context, f catalog.ConnectionFilter)
 	return read(a.App, func(db *catalog.DB) ([]*catalog.Connection, error) { return db.Connections(ctx, f) })
 }
 
+// Groups implements [api.Catalog].
+func (a apiCatalog) Groups(ctx context.Context, integrations []string) ([]catalog.Group, error) {
+	return read(a.App, func(db *catalog.DB) ([]catalog.Group, error) { return db.Groups(ctx, integrations) })
+}
+
+// ConnectionsIn implements [api.Catalog].
+func (a apiCatalog) ConnectionsIn(ctx context.Context, g catalog.Group, limit, offset int) ([]*catalog.Connection, error) {
+	return read(a.App, func(db *catalog.DB) ([]*catalog.Connection, error) { return db.ConnectionsIn(ctx, g, limit, offset) })
+}
+
 // UpdateConnection implements [api.Catalog].
 func (a apiCatalog) UpdateConnection(ctx context.Context, c *catalog.Connection) error {
 	return a.write(ctx, c.Integration, c.ID, func(db *catalog.DB) error { return db.UpdateConnection(ctx, c) })

@@ -31,6 +31,10 @@ type Status struct {
 	// CheckedAt is when it was last seen to be the newest.
 	CheckedAt time.Time
 
+	// RefreshAt is when it is read again by schedule, or at the first use after
+	// that. Zero: not known.
+	RefreshAt time.Time
+
 	// Class and Err of the last read, when it brought nothing.
 	Class string
 	Err   error
@@ -46,6 +50,9 @@ type Status struct {
 type Health struct {
 	// Down says that the breaker is open: the store is not read, only probed.
 	Down bool
+
+	// Since is when it went down, or was back. Zero: it was never down.
+	Since time.Time
 
 	// Paused is for how long the store asked to be left alone.
 	Paused time.Duration
@@ -80,10 +87,12 @@ func (e *Entry) status(s *slot) Status {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt = snap.version, snap.created
 		st.CheckedAt = time.Now().Add(-time.Duration(now - snap.checked))
+		st.RefreshAt = st.CheckedAt.Add(snap.terms.age(e.view.opts.TTL))
 	}
 	if t := s.trouble.Load(); t != nil {
 		st.Class, st.Err, st.Failures = t.class, t.err, t.fails
 		st.RetryAfter = e.view.ring.blocked(s, now)
+		st.RefreshAt = time.Now().Add(st.RetryAfter)
 	}
 	return st
 }
@@ -115,6 +124,7 @@ func (v *View) Health() Health {
 	r := v.ring
 	return Health{
 		Down:   r.breaker.isOpen(),
+		Since:  r.breaker.since(r.now()),
 		Paused: max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
 		Held:   int(r.table.size.Load()),
 		Pinned: int(r.table.pinned.Load()),
