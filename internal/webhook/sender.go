@@ -4,7 +4,6 @@ package webhook
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
 )
 
 const (
@@ -50,9 +50,7 @@ type Sender struct {
 	log    *zap.Logger
 	now    func() time.Time
 
-	mu      sync.Mutex
-	users   []user // the newest last
-	changed chan struct{}
+	receivers notice.Newest[*Receiver]
 
 	running sync.WaitGroup
 	free    chan struct{} // holds a token for each delivery that may begin
@@ -61,15 +59,9 @@ type Sender struct {
 	delivered, failed, givenUp atomic.Uint64
 }
 
-// user is a configuration with a receiver.
-type user struct {
-	owner    any
-	receiver *Receiver
-}
-
 // NewSender returns a sender that does nothing before [Sender.Run].
 func NewSender(o Outbox, log *zap.Logger) *Sender {
-	s := &Sender{outbox: o, log: log, now: time.Now, changed: make(chan struct{}, 1), free: make(chan struct{}, atOnce)}
+	s := &Sender{outbox: o, log: log, now: time.Now, free: make(chan struct{}, atOnce)}
 	for range atOnce {
 		s.free <- struct{}{}
 	}
@@ -78,36 +70,10 @@ func NewSender(o Outbox, log *zap.Logger) *Sender {
 
 // Use has webhooks sent to r and signed by its secret, until owner drops it or
 // another configuration comes: the newest counts.
-func (s *Sender) Use(owner any, r *Receiver) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.users = append(s.users, user{owner, r})
-	s.poke()
-}
+func (s *Sender) Use(owner any, r *Receiver) { s.receivers.Use(owner, r) }
 
 // Drop takes back what owner gave. What was there before counts again.
-func (s *Sender) Drop(owner any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.users = slices.DeleteFunc(s.users, func(u user) bool { return u.owner == owner })
-	s.poke()
-}
-
-func (s *Sender) poke() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Sender) receiver() *Receiver {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.users) == 0 {
-		return nil
-	}
-	return s.users[len(s.users)-1].receiver
-}
+func (s *Sender) Drop(owner any) { s.receivers.Drop(owner) }
 
 // Stats are counts since the process began.
 type Stats struct {
@@ -127,10 +93,10 @@ func (s *Sender) Run(ctx context.Context) {
 	defer s.running.Wait()
 	var said time.Time
 	for ctx.Err() == nil {
-		rung := s.outbox.Rung() // before looking, so that none is missed
-		r := s.receiver()
-		if r == nil {
-			s.rest(ctx, nil, -1)
+		rung, changed := s.outbox.Rung(), s.receivers.Changed() // before looking, so that nothing is missed
+		r, ok := s.receivers.Get()
+		if !ok {
+			rest(ctx, nil, changed, -1)
 			continue
 		}
 		if now := s.now(); said.IsZero() || now.Sub(said) >= sayEvery {
@@ -138,7 +104,7 @@ func (s *Sender) Run(ctx context.Context) {
 				said = now
 			}
 		}
-		s.rest(ctx, rung, s.take(ctx, r))
+		rest(ctx, rung, changed, s.take(ctx, r))
 	}
 }
 
@@ -192,7 +158,7 @@ func (s *Sender) places(ctx context.Context) (n int) {
 
 // rest waits for d, or without end when it is negative, or until something
 // happens.
-func (s *Sender) rest(ctx context.Context, rung <-chan struct{}, d time.Duration) {
+func rest(ctx context.Context, rung, changed <-chan struct{}, d time.Duration) {
 	if d == 0 {
 		return
 	}
@@ -205,7 +171,7 @@ func (s *Sender) rest(ctx context.Context, rung <-chan struct{}, d time.Duration
 	select {
 	case <-due:
 	case <-rung:
-	case <-s.changed:
+	case <-changed:
 	case <-ctx.Done():
 	}
 }
