@@ -21,6 +21,7 @@ func (s *session) keep(ctx context.Context, t *token) {
 	}
 	ttl, end, renewable := t.ttl, t.born.Add(t.ttl), t.renewable
 	for ctx.Err() == nil {
+		s.until(t, end)
 		if ttl <= 0 { // a root token: nothing to renew, and no reason to log in again
 			s.alive(ctx, t, -1)
 			return
@@ -37,6 +38,7 @@ func (s *session) keep(ctx context.Context, t *token) {
 			return
 		}
 		if got <= t.ttl/2 { // capped by the maximum: log in while this one works
+			s.until(t, time.Now().Add(got))
 			s.alive(ctx, t, minLife/2)
 			return
 		}
@@ -78,8 +80,11 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		}
 		ttl, renewable, err = s.vault.lookup(ctx, t)
 	}
+	end := time.Now().Add(ttl)
+	s.mu.Lock()
+	t.life = ttl
+	s.mu.Unlock()
 	for renewable && ttl > 0 {
-		end := time.Now().Add(ttl)
 		s.mu.Lock()
 		t.ttl = max(t.ttl, ttl)
 		s.mu.Unlock()
@@ -90,10 +95,17 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		if errors.Is(err, errTokenDead) {
 			return false
 		}
-		if err != nil || got <= t.ttl/2 {
+		if err != nil {
+			break
+		}
+		end = time.Now().Add(got)
+		if got <= t.ttl/2 {
 			break
 		}
 		ttl, renewable = got, again
+	}
+	if ttl > 0 { // a root token has no end
+		s.until(t, end)
 	}
 	return true
 }
@@ -101,9 +113,14 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 // watch waits for a token that is not ours to die or to be replaced.
 func (s *session) watch(ctx context.Context, t *token) {
 	before := s.vault.fingerprint()
-	for s.alive(ctx, t, credentialPoll) {
+	var again time.Time
+	for s.alive(ctx, t, s.nextLook(t)) {
 		if s.vault.fingerprint() != before {
 			return
+		}
+		if now := time.Now(); s.warnIn(t) == 0 && !now.Before(again) {
+			s.warn(ctx, t)
+			again = now.Add(warnAgain)
 		}
 	}
 }
