@@ -125,10 +125,9 @@ func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer boo
 }
 
 // rejected tells the keyring, and the catalog where the key is a connection's,
-// that the upstream does not take a key.
+// that the upstream does not take a key: the catalog once it did so often enough.
 func (ex *exchange) rejected(key *keyring.Key) {
-	ex.entry.Rejected(key)
-	if ex.customer != nil {
+	if ex.entry.Rejected(key, ex.target.refusedAfter) && ex.customer != nil {
 		ex.customer.rejected(key)
 	}
 }
