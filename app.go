@@ -70,7 +70,8 @@ type App struct {
 	keptIn  *openCatalog // of keeper
 	views   map[string]*heldView
 	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
-	refs    []*keyUse             // keys of routes
+	tried   triedKeys
+	refs    []*keyUse // keys of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -182,6 +183,7 @@ func (a *App) Start() error {
 	if a.writes {
 		a.keepSwept()
 	}
+	a.keepTried()
 	return a.awaitEager(a.ctx)
 }
 

@@ -25,6 +25,9 @@ type Status struct {
 	// Rejected says that upstreams refuse the newest key.
 	Rejected bool
 
+	// RejectedAt is when they did last, since they took one. Zero: never.
+	RejectedAt time.Time
+
 	// CreatedAt is when the version was written, by the store's clock.
 	CreatedAt time.Time
 
@@ -82,7 +85,8 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Rejected: s.rejected.Load() != nil}
+	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing"}
+	st.Rejected, st.RejectedAt = s.refused(snap)
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt = snap.version, snap.created

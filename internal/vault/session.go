@@ -32,8 +32,8 @@ type token struct {
 	born      time.Time
 	ttl       time.Duration // 0: does not end, or is not known
 	renewable bool
-	own       bool      // we logged in for it, so we renew and revoke it
-	tended    bool      // given by the operator: we renew it, and no more
+	own       bool // we logged in for it, so we renew and revoke it
+	tended    bool // given by the operator: we renew it, and no more
 	dead      chan struct{}
 	die       sync.Once
 	ends      time.Time     // zero: never, or not known; guarded by session.mu, as is the next
