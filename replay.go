@@ -68,7 +68,7 @@ func checkReplayBuffer(n int64) error {
 // attempt sends out, a placed copy of r, and answers a refusal of its key by
 // sending it with another.
 func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *keptBody) (*http.Response, error) {
-	res, err := base.RoundTrip(out)
+	res, err := ex.send(base, out)
 	if err != nil {
 		return nil, err
 	}
@@ -101,14 +101,12 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 			return res, nil
 		}
 		figures.refused(sent(isNewer))
+		figures.replayed(ex.resultOf(answer))
 		if answer.err != nil {
-			figures.replayed(replayFailed)
 			return nil, answer.err
 		}
 		res = answer.res
-		refused := ex.refuses(res)
-		figures.replayed(resultOf(refused))
-		if !refused {
+		if !ex.refuses(res) {
 			ex.accepted(key)
 			return res, nil
 		}
@@ -203,7 +201,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	}
 	drain(res.Body)
 	ex.replayed = true
-	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
+	again, err := ex.send(base, out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
 }
 
