@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed connect
+//go:embed connect dashboard
 var files embed.FS
 
 // ConnectPage is the page in which an end user enters a key. Its data are the
@@ -21,4 +21,14 @@ func ConnectAssets() fs.FS {
 		panic(err) // the name is ill-formed
 	}
 	return assets
+}
+
+// Dashboard returns the page for operators, index.html, and what it loads. Nothing
+// else is in it.
+func Dashboard() fs.FS {
+	page, err := fs.Sub(files, "dashboard")
+	if err != nil {
+		panic(err) // the name is ill-formed
+	}
+	return page
 }
