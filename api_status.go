@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -27,7 +28,7 @@ func (a apiStatic) Integrations() []*catalog.Integration {
 			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
 			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
 			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Disabled: i.Disabled,
+			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge), Disabled: i.Disabled,
 		})
 	}
 	return list

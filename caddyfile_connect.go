@@ -3,6 +3,7 @@ package apikeyinject
 // This file holds the apikey_inject_connect directive.
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -15,13 +16,21 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("apikey_inject_connect", httpcaddyfile.Before, "reverse_proxy")
 }
 
-var connectWords = []string{"frame_ancestors", "allowed_origins"}
+var (
+	connectWords = []string{"frame_ancestors", "allowed_origins", "brand"}
+	brandWords   = []string{"name", "logo", "color"}
+)
 
 // parseConnect parses the handler directive of the Connect page's site. Syntax:
 //
 //	apikey_inject_connect [<matcher>] {
 //	    frame_ancestors <origins...>
 //	    allowed_origins <origins...>
+//	    brand {
+//	        name  <name>
+//	        logo  <https url|file>
+//	        color <background> [<words>]
+//	    }
 //	}
 func parseConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	d := h.Dispenser
@@ -32,6 +41,12 @@ func parseConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	c := new(Connect)
 	p := newIntegrationParser(nil)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "brand" {
+			if err := p.once(d, func() error { return c.parseBrand(d) }); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		lists := map[string]*[]string{"frame_ancestors": &c.FrameAncestors, "allowed_origins": &c.AllowedOrigins}
 		list, ok := lists[d.Val()]
 		if !ok {
@@ -53,6 +68,58 @@ func originArgs(d *caddyfile.Dispenser, into *[]string) error {
 	}
 	if err := checkOrigins(word, *into); err != nil {
 		return d.Errf("%s: %v", word, fieldCause(err))
+	}
+	return nil
+}
+
+// parseBrand reads the block of brand.
+func (c *Connect) parseBrand(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Err("brand takes no arguments, only a block")
+	}
+	c.Brand = new(Brand)
+	p := newIntegrationParser(nil)
+	at := here(d)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word := d.Val()
+		var parse func() error
+		switch word {
+		case "name":
+			parse = func() error { return checkedArg(d, &c.Brand.Name, nil) }
+		case "logo":
+			parse = func() error { return checkedArg(d, &c.Brand.Logo, nil) }
+		case "color":
+			parse = func() error { return c.Brand.colourArgs(d) }
+		default:
+			return d.Errf("unknown subdirective %q of brand%s; known are %s", word, didYouMean(word, brandWords), strings.Join(brandWords, ", "))
+		}
+		if err := p.once(d, parse); err != nil {
+			return err
+		}
+	}
+	if _, err := c.Brand.check(); err != nil {
+		word := "brand"
+		if f, ok := errors.AsType[*fieldError](err); ok {
+			word = strings.TrimPrefix(f.field, "brand.")
+		}
+		if word == "text_color" { // they share a line
+			word = "color"
+		}
+		return p.where(word, at).Errf("%s: %v", word, fieldCause(err))
+	}
+	return nil
+}
+
+// colourArgs reads one or two colours. To Caddy a # that is not in quotes begins
+// a comment.
+func (b *Brand) colourArgs(d *caddyfile.Dispenser) error {
+	at, args := here(d), d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return at.Errf("color: wrong number of arguments; write: color <background> [<words>], such as 0a7d4f, or \"#0a7d4f\" in quotes")
+	}
+	b.Color = args[0]
+	if len(args) == 2 {
+		b.TextColor = args[1]
 	}
 	return nil
 }

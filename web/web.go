@@ -10,8 +10,14 @@ import (
 //go:embed connect dashboard
 var files embed.FS
 
-// ConnectPage is the page in which an end user enters a key. Its data are the
-// origins of the pages that may show it in a frame.
+// ConnectData is what is particular about a Connect page.
+type ConnectData struct {
+	Parents []string // origins of the pages that may show it in a frame
+	Brand   Brand
+}
+
+// ConnectPage is the page in which an end user enters a key. Its data are
+// a [ConnectData].
 var ConnectPage = template.Must(template.ParseFS(files, "connect/index.html"))
 
 // ConnectAssets returns what the page loads. Nothing else is in it.

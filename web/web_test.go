@@ -43,7 +43,7 @@ func TestThePageHasNoInlineScriptOrStyle(t *testing.T) {
 
 func TestOriginsAreEscaped(t *testing.T) {
 	var b strings.Builder
-	if err := ConnectPage.Execute(&b, []string{"https://a.example", `"><script>`}); err != nil {
+	if err := ConnectPage.Execute(&b, ConnectData{Parents: []string{"https://a.example", `"><script>`}}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), `content="https://a.example &#34;&gt;&lt;script&gt;"`) {

@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// InFrame asks a function of the document in the page's only frame until it says
+// InFrame asks a function of the document in the page's first frame until it says
 // yes. The page itself cannot: it is of another origin.
 func (p *Page) InFrame(what, function string) {
 	p.t.Helper()
@@ -35,16 +35,16 @@ func (p *Page) ClicksInFrame(selector string) {
 	p.Do("clicking "+selector, chromedp.MouseClickXY(at[0], at[1]))
 }
 
-var errNotOne = errors.New("there is not one frame")
+var errNoFrame = errors.New("there is no frame")
 
-// inFrame returns the JSON of what a script yields in the only frame.
+// inFrame returns the JSON of what a script yields in the first frame.
 func inFrame(ctx context.Context, t *chromedp.Target, script string) ([]byte, error) {
 	tree, err := cdp.Call(ctx, t, page.GetFrameTree, cdp.Empty{})
 	if err != nil {
 		return nil, err
 	}
-	if len(tree.FrameTree.ChildFrames) != 1 {
-		return nil, errNotOne
+	if len(tree.FrameTree.ChildFrames) == 0 {
+		return nil, errNoFrame
 	}
 	world, err := cdp.Call(ctx, t, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: tree.FrameTree.ChildFrames[0].Frame.ID})
 	if err != nil {
@@ -56,7 +56,7 @@ func inFrame(ctx context.Context, t *chromedp.Target, script string) ([]byte, er
 		return nil, err
 	}
 	if got.Result == nil {
-		return nil, errNotOne
+		return nil, errNoFrame
 	}
 	return got.Result.Value, nil
 }

@@ -1,7 +1,7 @@
 package browser
 
-// This file holds how a page is looked at: its size and theme, a picture of it,
-// whether it moves, and whether everybody can use it.
+// This file holds how a page is looked at: its size and theme, whether it moves,
+// and whether everybody can use it.
 
 import (
 	"context"
@@ -30,18 +30,6 @@ func (p *Page) Shows(width, height int64, dark bool) {
 		})
 		return err
 	}))
-}
-
-// Picture returns a PNG of the window.
-func (p *Page) Picture() []byte {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, stepTime)
-	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.t.Fatalf("making a picture: %v", err)
-	}
-	return png
 }
 
 // Accessible asserts that axe-core finds nothing on the page as it is now.

@@ -153,6 +153,7 @@ var everyCall = [][3]string{
 	{"GET", "/status", ""},
 	{"GET", "/providers", ""},
 	{"GET", "/providers/private-api-generic", ""},
+	{"GET", "/token", ""},
 	{"GET", "/openapi.json", ""},
 }
 

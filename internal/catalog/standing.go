@@ -9,7 +9,8 @@ type Standing string
 
 // The standings.
 const (
-	StandingOK         Standing = "ok" // nothing speaks against it
+	StandingOK         Standing = "ok"      // nothing speaks against it
+	StandingUnknown    Standing = "unknown" // its upstream gave no verdict on the key
 	StandingAuthFailed Standing = "auth_failed"
 	StandingDisabled   Standing = "disabled"
 )
@@ -21,6 +22,8 @@ func (c *Connection) Standing() Standing {
 		return StandingDisabled
 	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
 		return StandingAuthFailed
+	case c.Unverified:
+		return StandingUnknown
 	}
 	return StandingOK
 }

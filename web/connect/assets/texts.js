@@ -15,7 +15,7 @@ const texts = {
 		loading: "Wird geladen…", pick: "Was möchten Sie verbinden?", title: "{name} verbinden", back: "Zurück", show: "Anzeigen", hide: "Verbergen", connect: "Verbinden",
 		help: "Wo finde ich ihn?", again: "Geben Sie einen neuen Schlüssel für diese Verbindung ein.", trimmed: "Leerzeichen um den Schlüssel wurden entfernt.",
 		promise: "Der Schlüssel kommt direkt in einen Tresor. Niemand sieht ihn wieder.", done: "Verbunden", ready: "{name} ist bereit. Sie können diese Seite schließen.", finish: "Fertig", close: "Schließen", retry: "Noch einmal",
-		empty: "Geben Sie den Schlüssel ein.", inside: "Der Schlüssel enthält einen Zeilenumbruch oder ein anderes Zeichen, das nicht sein darf. Kopieren Sie ihn noch einmal.", long: "Der Schlüssel ist zu lang.",
+		empty: "Geben Sie den Schlüssel ein.", inside: "Im Schlüssel ist ein Zeilenumbruch oder ein unzulässiges Zeichen. Kopieren Sie ihn noch einmal.", long: "Der Schlüssel ist zu lang.",
 		rejected: "{name} nimmt diesen Schlüssel nicht an. Prüfen Sie ihn und versuchen Sie es noch einmal.", away: "Der Schlüssel kann gerade nicht gespeichert werden. Nichts ist verloren: Versuchen Sie es noch einmal.",
 		expired: "Dieser Link ist abgelaufen", used: "Dieser Link wurde schon benutzt", blocked: "Dieser Link wurde zu oft versucht", bad: "Dieser Link funktioniert nicht", ask: "Bitten Sie dort um einen neuen Link, wo Sie diesen bekommen haben.",
 		broken: "Etwas funktioniert nicht", wait: "Versuchen Sie es gleich noch einmal.",

@@ -9,6 +9,7 @@ ALTER TABLE connections ADD COLUMN standing TEXT COLLATE "C" GENERATED ALWAYS AS
 	CASE
 		WHEN disabled THEN 'disabled'
 		WHEN auth_failed_version > 0 AND auth_failed_version = key_version THEN 'auth_failed'
+		WHEN unverified THEN 'unknown'
 		ELSE 'ok'
 	END
 ) STORED;
