@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,12 +14,13 @@ import (
 )
 
 // maxPicture bounds a picture of the docs, in bytes.
-const maxPicture = 60 << 10
+const maxPicture = 60_000
 
 // screen is a view, and how one gets there from the overview.
 type screen struct {
-	name string
-	open func(b *browser.Page)
+	name  string
+	open  func(b *browser.Page)
+	shown bool // in the docs
 }
 
 func screens() []screen {
@@ -29,34 +31,34 @@ func screens() []screen {
 		}
 	}
 	return []screen{
-		{"overview", func(b *browser.Page) { b.Sees("tbody a[href^='#/connections/']", "") }},
-		{"integrations", to("#/integrations", "Integrations")},
+		{"overview", func(b *browser.Page) { b.Sees("tbody a[href^='#/connections/']", "") }, true},
+		{"integrations", to("#/integrations", "Integrations"), false},
 		{"integration", func(b *browser.Page) {
 			to("#/integrations/acme-internal", "Acme Internal API")(b)
 			b.Sees("form", "Save")
-		}},
+		}, true},
 		{"link", func(b *browser.Page) {
 			clicksText(b, "Make a Connect link")
 			b.Types("customer-12")
 			b.Presses(browser.Enter)
 			b.Sees("dialog", "It is not shown again.")
 			b.Eval(`document.getElementById("link").value = "https://connect.example/#session_token=nango_connect_session_…"`) // of which a picture would differ each time
-		}},
+		}, true},
 		{"new", func(b *browser.Page) {
 			clicksText(b, "Close")
 			to("#/new", "New integration")(b)
 			clicksText(b, "Create")
 			b.Sees("#keyName-error", "Key name is required")
-		}},
-		{"connection", to("#/connections/acme-internal/customer-7", "customer-7")},
+		}, true},
+		{"connection", to("#/connections/acme-internal/customer-7", "customer-7"), true},
 		{"delete", func(b *browser.Page) {
 			clicksText(b, "Delete")
 			b.Sees("dialog", "To delete it, type customer-7")
-		}},
+		}, false},
 		{"gone", func(b *browser.Page) {
 			b.Presses("\u001b")
 			to("#/connections/acme-internal/nobody", "It is not there")(b)
-		}},
+		}, false},
 	}
 }
 
@@ -122,28 +124,50 @@ func TestEveryViewIsForEverybody(t *testing.T) {
 	}
 }
 
-// The pictures of the docs are made by this test where they are not there: delete
-// one to have it made anew.
-func TestThePicturesOfTheDocs(t *testing.T) {
-	t.Parallel()
+var update = flag.Bool("update", false, "make the pictures in docs/dashboard anew")
+
+func pictureOf(t *testing.T, s screen) string {
+	t.Helper()
+	return filepath.Join(harness.Root(t), "docs", "dashboard", s.name+".png")
+}
+
+func TestThePicturesAreMade(t *testing.T) {
+	if !*update {
+		t.Skip("without -update they stay as they are")
+	}
 	r, b := lively(t), browser.New(t)
-	folder := filepath.Join(harness.Root(t), "docs", "dashboard")
 	b.Shows(900, 640, false)
 	r.signsIn(b, ops)
 	for _, s := range screens() {
 		s.open(b)
-		if s.name == "gone" {
-			continue
-		}
-		file := filepath.Join(folder, s.name+".png")
-		if _, err := os.Stat(file); err != nil {
-			if err := os.WriteFile(file, b.Picture(), 0o644); err != nil { //nolint:gosec // a picture for all
+		if s.shown {
+			if err := os.WriteFile(pictureOf(t, s), b.Picture(), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		info, err := os.Stat(file)
-		if err != nil || info.Size() > maxPicture || info.Size() < 2<<10 {
-			t.Errorf("%s: %v, %v", file, info, err)
+	}
+}
+
+func TestThePageShowsEveryPicture(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(harness.Root(t), "docs", "dashboard.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range screens() {
+		if !s.shown {
+			continue
+		}
+		info, err := os.Stat(pictureOf(t, s))
+		if err != nil {
+			t.Errorf("%v: go test ./integration/dashboard -run TestThePicturesAreMade -update", err)
+			continue
+		}
+		if info.Size() > maxPicture {
+			t.Errorf("%s has %d bytes", info.Name(), info.Size())
+		}
+		if !bytes.Contains(page, []byte("dashboard/"+info.Name())) {
+			t.Errorf("docs/dashboard.md does not show %s", info.Name())
 		}
 	}
 }

@@ -103,7 +103,7 @@ export async function integration(key) {
 	}
 	const i = answer.data;
 	const connections = can("status") || can("connections:read") ? list(key) : null;
-	await connections?.refresh();
+	const totals = (await connections?.refresh())?.totals;
 
 	const writable = i.source === "api" && can("integrations:write");
 	const form = writable ? entry(i, etag, async (saved) => {
@@ -130,7 +130,7 @@ export async function integration(key) {
 			actions(
 				can("connect_sessions:write") && canTouchAll() ? button("Make a Connect link", "main", () => connectLink(i)) : null,
 				writable && (i.disabled ? act("Enable", "/enable", () => "It is enabled.") : act("Disable", "/disable", () => "It is disabled: every request of it is refused.")),
-				i.source === "api" && can("connections:write") && canTouchAll() ? button("Confirm the origin", "", () => confirmOrigin(i, etag)) : null,
+				i.source === "api" && can("connections:write") && canTouchAll() && totals?.origin_changed !== 0 ? button("Confirm the origin", "", () => confirmOrigin(i, etag)) : null,
 				writable ? button("Delete", "danger", () => confirmDelete({
 					what: `integration ${i.display_name}`, name: i.unique_key, warning: "Its connections go with it, and every version of their keys is destroyed.",
 					path: integrationPath(key), query: { force: "true" }, match: etag, then: "#/integrations",

@@ -37,7 +37,7 @@ export function list(integration) {
 		const common = { limit: pageSize, page: want.page };
 		const status = can("status") ? await ask("GET", "status", { query: { ...common, integration, status: want.status } }) : { answer: null };
 		if (status.error || (!want.search && status.answer)) {
-			return { error: status.error, rows: status.answer?.connections, totals: status.answer?.totals, next: status.answer?.next_page !== null, status: status.answer };
+			return { error: status.error, rows: status.answer?.connections, totals: status.answer?.totals, next: status.answer?.next_page !== null, status: status.answer, filtered: want.status || want.page };
 		}
 		const found = await ask("GET", "connections", { query: { ...common, integrationId: integration, search: want.search } });
 		return { error: found.error, rows: found.answer?.connections, totals: status.answer?.totals, next: found.answer?.connections.length === pageSize, status: status.answer };
@@ -106,23 +106,42 @@ function stores(all) {
 	if (all.length === 0) {
 		return h("p", { class: "empty" }, "Nothing uses a store of keys yet.");
 	}
-	return table("Stores of keys", ["Store", "Kind", "State", "Since", "Login"], all.map((s) => [
+	return filled("Stores of keys", ["Store", "Kind", "State", "Since", "Login"], all.map((s) => [
 		s.name, s.module, h("span", { class: `state ${s.reachable && !s.sealed ? "good" : "bad"}` }, s.sealed ? "sealed" : s.reachable ? "reachable" : "away"),
 		when(s.since), s.token_ttl_seconds === null ? "" : `good for ${Math.round(s.token_ttl_seconds / 60)} minutes`,
 	]));
 }
 
+// filled is a table without the columns that hold nothing.
+function filled(caption, heads, rows) {
+	const used = heads.map((_, n) => rows.some((cells) => cells[n] !== ""));
+	return table(caption, heads.filter((_, n) => used[n]), rows.map((cells) => cells.filter((_, n) => used[n])));
+}
+
+// own lists the keys that the Caddy config itself names, null for none.
+function own(all) {
+	const rows = all.filter((i) => i.source === "config" && (i.key_version || i.status !== "unknown")).map((i) => [
+		integrationLink(i.unique_key), badge(i.status), i.key_version ? String(i.key_version) : "", ago(i.key_age_seconds), when(i.last_used_at), when(i.last_auth_failure_at),
+	]);
+	return rows.length ? h("section", { class: "card", "aria-labelledby": "own" }, h("h2", { id: "own" }, "Keys of the configuration"),
+		filled("Keys of the configuration", ["Integration", "State", "Version", "Written", "Used", "Refused"], rows)) : null;
+}
+
 export async function overview() {
 	const place = h("div", {});
+	const fixed = h("div", {});
 	const connections = list("");
 	let last = "";
 
 	async function refresh() {
 		const got = await connections.refresh();
-		const now = JSON.stringify(got?.status?.stores);
+		const now = JSON.stringify([got?.status?.stores, got?.status?.integrations]);
 		if (got?.status && now !== last) {
 			last = now;
 			place.replaceChildren(stores(got.status.stores));
+			if (!got.filtered) { // else it has only those in that state
+				fixed.replaceChildren(...[own(got.status.integrations)].filter(Boolean));
+			}
 		}
 		return got;
 	}
@@ -134,6 +153,6 @@ export async function overview() {
 	return {
 		refresh,
 		content: [h("h1", { tabindex: "-1" }, "Overview"),
-			can("status") ? h("section", { class: "card", "aria-labelledby": "stores" }, h("h2", { id: "stores" }, "Stores of keys"), place) : null, connections.content].filter(Boolean),
+			can("status") ? h("section", { class: "card", "aria-labelledby": "stores" }, h("h2", { id: "stores" }, "Stores of keys"), place) : null, fixed, connections.content].filter(Boolean),
 	};
 }
