@@ -58,7 +58,7 @@ func (*adminAPI) serveManage(ctx context.Context, w http.ResponseWriter, r *http
 func manages(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, adminPrefix), "/")
 	switch first {
-	case "integrations", "connections", "providers", "status", "openapi.json":
+	case "integrations", "connections", "providers", "status", "token", "openapi.json":
 		return true
 	}
 	return false

@@ -95,7 +95,7 @@ func TestListingManyConnectionsReadsAnIndex(t *testing.T) {
 
 // Ten connections of each integration, 10,000 of them refused at once: counting
 // them is one walk, and a page one look.
-func TestCountingManyConnectionsWalksAnIndex(t *testing.T) {
+func TestListingManyConnectionsByStateWalksAnIndex(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
 		crowd(t, db)

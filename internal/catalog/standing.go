@@ -9,10 +9,10 @@ type Standing string
 
 // The standings.
 const (
-	StandingOK         Standing = "ok" // nothing speaks against it
+	StandingOK         Standing = "ok"      // nothing speaks against it
+	StandingUnknown    Standing = "unknown" // its upstream gave no verdict on the key
 	StandingAuthFailed Standing = "auth_failed"
 	StandingDisabled   Standing = "disabled"
-	StandingUnknown    Standing = "unknown" // its upstream gave no verdict yet
 )
 
 // Standing returns how a connection is doing.

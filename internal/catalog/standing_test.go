@@ -13,8 +13,7 @@ func TestConnectionsAreCountedByHowTheyAreDoing(t *testing.T) {
 			{Integration: "acme", ID: "two", Origin: "https://a", KeyVersion: 2},
 			{Integration: "acme", ID: "moved", Origin: "https://b", KeyVersion: 1},
 			{Integration: "acme", ID: "off", Origin: "https://a", KeyVersion: 1, Disabled: true},
-			{Integration: "crm", ID: "one", Origin: "https://c", KeyVersion: 3},
-			{Integration: "crm", ID: "untried", Origin: "https://c", KeyVersion: 1, Unverified: true},
+			{Integration: "crm", ID: "one", Origin: "https://c", KeyVersion: 3, Unverified: true},
 		} {
 			mustCreate(t, db, c)
 			s.pass(time.Second)
@@ -26,8 +25,7 @@ func TestConnectionsAreCountedByHowTheyAreDoing(t *testing.T) {
 			return all
 		}
 		same(t, "at first", groups(), []Group{
-			{"acme", "https://a", StandingDisabled, 1}, {"acme", "https://a", StandingOK, 2}, {"acme", "https://b", StandingOK, 1}, {"crm", "https://c", StandingOK, 1},
-			{"crm", "https://c", StandingUnknown, 1},
+			{"acme", "https://a", StandingDisabled, 1}, {"acme", "https://a", StandingOK, 2}, {"acme", "https://b", StandingOK, 1}, {"crm", "https://c", StandingUnknown, 1},
 		})
 		fail := func(id string, version int) {
 			_, err := db.NoteAuthFailure(t.Context(), []Sighting{{Integration: "acme", ID: id, Version: version, At: s.now}})
@@ -51,8 +49,9 @@ func TestConnectionsAreCountedByHowTheyAreDoing(t *testing.T) {
 				}
 			}
 		}
-		_, err := db.NoteAuthSuccess(t.Context(), []Sighting{{Integration: "acme", ID: "one", Version: 1, At: s.now}})
+		_, err := db.NoteAuthSuccess(t.Context(), []Sighting{{Integration: "acme", ID: "one", Version: 1, At: s.now}, {Integration: "crm", ID: "one", Version: 3, At: s.now}})
 		must(t, err)
+		same(t, "after a verdict", groups("crm"), []Group{{"crm", "https://c", StandingOK, 1}})
 		page, err := db.ConnectionsIn(t.Context(), Group{"acme", "https://a", StandingOK, 2}, 1, 1)
 		must(t, err)
 		if len(page) != 1 || page[0].ID != "one" { // the newest comes first

@@ -19,6 +19,9 @@ type Status struct {
 	// State is "fresh", "stale", "old", "dead", or "missing" when nothing is held.
 	State string
 
+	// Had says that some version was held before, if none is now.
+	Had bool
+
 	// Version held. Zero: none, or the store has none.
 	Version int
 
@@ -54,6 +57,9 @@ type Health struct {
 	// Down says that the breaker is open: the store is not read, only probed.
 	Down bool
 
+	// Answered says that the store has given this process a good answer.
+	Answered bool
+
 	// Since is when it went down, or was back. Zero: it was never down.
 	Since time.Time
 
@@ -85,7 +91,7 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing"}
+	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Had: s.had.Load()}
 	st.Rejected, st.RejectedAt = s.refused(snap)
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
@@ -112,6 +118,9 @@ func (e *Entry) Holds(field string) bool {
 	return f != nil && f.key != nil && (f.bad == nil || now-f.bad.since < int64(e.view.opts.MaxStale))
 }
 
+// Lazy tells whether the entry is not read before it is asked for.
+func (e *Entry) Lazy() bool { return !e.pinned || e.view.opts.Lazy }
+
 // Peek returns what is held of a key, without asking for it.
 func (v *View) Peek(a store.Address) Status {
 	s := v.ring.table.get(a)
@@ -127,11 +136,12 @@ func (v *View) Peek(a store.Address) Status {
 func (v *View) Health() Health {
 	r := v.ring
 	return Health{
-		Down:   r.breaker.isOpen(),
-		Since:  r.breaker.since(r.now()),
-		Paused: max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
-		Held:   int(r.table.size.Load()),
-		Pinned: int(r.table.pinned.Load()),
-		TTL:    max(v.opts.TTL, time.Duration(r.stretch.Load())),
+		Down:     r.breaker.isOpen(),
+		Answered: r.breaker.answer.Load() != 0,
+		Since:    r.breaker.since(r.now()),
+		Paused:   max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
+		Held:     int(r.table.size.Load()),
+		Pinned:   int(r.table.pinned.Load()),
+		TTL:      max(v.opts.TTL, time.Duration(r.stretch.Load())),
 	}
 }
