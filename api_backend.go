@@ -27,8 +27,9 @@ func (a *App) useAPI() {
 // newAPI returns the management API of this configuration.
 func (a *App) newAPI(cfg api.Config) *api.API {
 	cfg.Keys, cfg.Static, cfg.Status = apiKeys{a}, apiStatic{a}, apiStatus{a}
-	cfg.Sessions = apiSessions{a}
+	cfg.Sessions, cfg.Trials = apiSessions{a}, apiTrials{a}
 	cfg.Audit = a.auditChange
+	cfg.Observe = observeAPI
 	cfg.Log = a.ctx.Slogger()
 	cfg.CheckBaseURL = func(s string) error {
 		_, err := inject.ParseBaseTemplate(s)

@@ -6,6 +6,7 @@ package apikeyinject
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -25,7 +26,7 @@ func (a apiStatic) Integrations() []*catalog.Integration {
 			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
 			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
 			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Disabled: i.Disabled,
+			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge), Disabled: i.Disabled,
 		})
 	}
 	return list

@@ -60,6 +60,7 @@ type App struct {
 	opened   atomic.Pointer[pooledCatalog] // the catalog, once something needs it; set under mu
 	sweeping sync.Once
 	operated onDemand
+	trying   tryOnDemand
 
 	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
 	started bool
@@ -191,6 +192,7 @@ func (*App) Stop() error { return nil }
 // Cleanup releases the rings. A ring that no other configuration holds lingers
 // for the requests that still run.
 func (a *App) Cleanup() error {
+	a.trying.close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name, v := range a.views {

@@ -24,6 +24,7 @@ var usages = map[string]string{
 	"ttl": "<duration>", "max_stale": "<duration>", "startup": "lazy|warm|eager",
 	"token": "<placeholder>", "secret_id": "<placeholder>", "password": "<placeholder>", "keyset": "<placeholder>",
 	"audit": "on|off", "refused_statuses": "off, or refused_statuses <statuses...>", "replay_buffer": "<size>",
+	"refused_after": "<number>", "verification": "[<path>] { ... }", "connect": "{ ... }", "max_age": "<duration>",
 	"token_file": "<file>", "secret_id_file": "<file>", "jwt_file": "<file>",
 }
 

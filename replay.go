@@ -24,9 +24,17 @@ const (
 	// is held in memory for every request under way.
 	maxReplayBuffer = 16 << 20
 
+	// maxRefusals bounds refused_after: a key that is refused that often is not
+	// taken.
+	maxRefusals = 1000
+
 	// refusedWait bounds what an answer with a refused key waits for a newer
 	// key. A healthy store takes milliseconds.
 	refusedWait = 2 * time.Second
+
+	// maxReplays bounds how often one request is sent again. Once is enough but
+	// where a key is replaced again while a request is on its way.
+	maxReplays = 2
 
 	// drainLimit is how much of a refused answer is read so that its
 	// connection can be used again.
@@ -57,65 +65,86 @@ func checkReplayBuffer(n int64) error {
 	return nil
 }
 
-// attempt sends out, a placed copy of r, and answers a refusal of its key: a
-// newer key, or in a rotation the former one, is tried once.
+// attempt sends out, a placed copy of r, and answers a refusal of its key by
+// sending it with another.
 func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *keptBody) (*http.Response, error) {
 	res, err := base.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(ex.target.refused, res.StatusCode) {
+	if !ex.refuses(res) {
 		ex.accepted(ex.ren.key)
 		return res, nil
 	}
-	newest := ex.ren.key
-	other, isNewer := ex.otherKey(r.Context())
-	if other == nil {
-		return res, nil
-	}
-	again := ex.replay(base, r, res, body, other)
-	if again == nil { // cannot be sent again; the next request has the newer key
-		return res, nil
-	}
-	return ex.judge(again, newest, other, isNewer)
+	return ex.again(base, r, res, body)
 }
 
-// judge tells the keyring what the upstream thinks of the key that was tried
-// last.
-func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer bool) (*http.Response, error) {
-	if again.err != nil {
-		return nil, again.err
-	}
-	refused := slices.Contains(ex.target.refused, again.res.StatusCode)
-	switch {
-	case refused && isNewer:
-		ex.rejected(other)
-	case refused:
-		ex.rejected(newest)
-	default:
-		ex.accepted(other)
-	}
-	return again.res, nil
+// refuses tells whether an upstream's answer refuses the key.
+func (ex *exchange) refuses(res *http.Response) bool {
+	return slices.Contains(ex.target.refused, res.StatusCode)
 }
 
-// otherKey returns a newer key than the one that was refused, or the former one
-// while a rotation lasts. Nil says that none helps, which the keyring is told,
-// or that the caller or the time was gone before the store answered, which says
-// nothing of the key.
-func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
+// again sends a refused request with a newer key, or in a rotation with the
+// former one, and returns the answer to that, or the refusal when there is
+// nothing to send.
+func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody) (*http.Response, error) {
+	newest, former := ex.ren.key, (*keyring.Key)(nil)
+	first, figures := newest, ex.target.counters
+	for range maxReplays {
+		key, isNewer := ex.otherKey(r.Context(), newest)
+		if key == nil {
+			figures.refused(actionRelayed)
+			return res, nil
+		}
+		if !isNewer && (key.Equal(first) || key.Equal(former)) {
+			break // there is none but what was refused
+		}
+		answer := ex.replay(base, r, res, body, key)
+		if answer == nil { // cannot be sent again; the next request has the newer key
+			figures.refused(unsent(isNewer))
+			return res, nil
+		}
+		figures.refused(sent(isNewer))
+		if answer.err != nil {
+			figures.replayed(replayFailed)
+			return nil, answer.err
+		}
+		res = answer.res
+		refused := ex.refuses(res)
+		figures.replayed(resultOf(refused))
+		if !refused {
+			ex.accepted(key)
+			return res, nil
+		}
+		if isNewer {
+			newest = key
+		} else {
+			former = key
+		}
+	}
+	figures.refused(actionRelayed)
+	ex.rejected(newest)
+	return res, nil
+}
+
+// otherKey returns a newer key than the newest that was refused, or the former
+// one while a rotation lasts. Nil says that none helps, which the keyring is
+// told, or that the caller or the time was gone before the store answered, which
+// says nothing of the key.
+func (ex *exchange) otherKey(ctx context.Context, newest *keyring.Key) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
-	if key, ok := ex.entry.Refused(ctx, ex.field, ex.ren.key); ok {
+	if key, ok := ex.entry.Refused(ctx, ex.field, newest); ok {
 		if ex.customer.moved(ctx) {
 			return nil, false
 		}
 		return key, true
 	}
-	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != ex.ren.key && ex.customer.takes(key) {
+	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != newest && ex.customer.takes(key) {
 		return key, false
 	}
 	if ctx.Err() == nil {
-		ex.rejected(ex.ren.key)
+		ex.rejected(newest)
 	}
 	return nil, false
 }

@@ -44,7 +44,7 @@ type target struct {
 	leaves       [][]string // see leftOut
 
 	audit    bool
-	counters counters
+	counters *counters
 
 	// via is the base transport, where it is not the route's own.
 	via http.RoundTripper

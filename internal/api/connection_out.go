@@ -110,7 +110,7 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 		s.Status = StateOriginChanged
 	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
 		s.Status = StateAuthFailed
-	case s.Status == "":
+	case s.Status == "", s.Status == StateOK && c.Unverified:
 		s.Status = StateUnknown
 	}
 	return s

@@ -37,14 +37,20 @@ type flight struct {
 	err  error
 }
 
-// join returns the read of s under way, or begins one that its waiters may all
-// leave: it ends by its own deadline. Began tells which it was; f is nil when
-// the ring is closed.
-func (r *Ring) join(s *slot) (f *flight, began bool) {
+// join returns the read of s under way, or one that has brought something since
+// its caller looked and saw seen, or begins one that its waiters may all leave:
+// it ends by its own deadline. Began tells whether it did; f is nil when the ring
+// is closed.
+func (r *Ring) join(s *slot, seen *snapshot) (f *flight, began bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight != nil {
 		return s.flight, false
+	}
+	if snap := s.snap.Load(); snap != nil && snap != seen {
+		f = &flight{done: make(chan struct{}), snap: snap}
+		close(f.done)
+		return f, false
 	}
 	if !r.life.enter() {
 		return nil, false
@@ -90,7 +96,7 @@ func (f *flight) wait(ctx context.Context) (*snapshot, error) {
 // reread reads s by a flight that begins after the call.
 func (r *Ring) reread(ctx context.Context, s *slot) (*snapshot, error) {
 	for {
-		f, began := r.join(s)
+		f, began := r.join(s, s.snap.Load())
 		if f == nil {
 			return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
 		}

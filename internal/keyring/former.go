@@ -75,7 +75,7 @@ func (s *snapshot) before(name string) (k *Key, known bool) {
 		newest = f.key
 	}
 	if name == "" || name == store.DefaultField {
-		if f := s.find(previousField); f != nil && f.bad == nil && !f.key.equal(newest) {
+		if f := s.find(previousField); f != nil && f.bad == nil && !f.key.Equal(newest) {
 			return f.key, true
 		}
 	}
@@ -83,7 +83,7 @@ func (s *snapshot) before(name string) (k *Key, known bool) {
 		return nil, false
 	}
 	f := s.former.find(name)
-	if f == nil || f.key.equal(newest) {
+	if f == nil || f.key.Equal(newest) {
 		return nil, true
 	}
 	return f.key, true

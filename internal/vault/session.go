@@ -32,8 +32,9 @@ type token struct {
 	born      time.Time
 	ttl       time.Duration // 0: does not end, or is not known
 	renewable bool
-	own       bool // we logged in for it, so we renew and revoke it
-	tended    bool // given by the operator: we renew it, and no more
+	own       bool      // we logged in for it, so we renew and revoke it
+	tended    bool      // given by the operator: we renew it, and no more
+	ends      time.Time // zero: it does not, or nobody knows; guarded by session.mu
 	dead      chan struct{}
 	die       sync.Once
 	checked   time.Time // last time a 403 was looked into; guarded by session.mu
@@ -68,6 +69,7 @@ type lessor interface {
 // session keeps a token alive from Start to Close.
 type session struct {
 	vault lessor
+	said  chronicle
 
 	start sync.Once
 	stop  context.CancelFunc
@@ -93,6 +95,9 @@ func (s *session) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		before := s.vault.fingerprint()
 		t, err := s.vault.login(ctx)
+		if ctx.Err() == nil {
+			s.said.login(t, err)
+		}
 		if err == nil {
 			wait, refused = 0, 0
 			s.publish(t)
@@ -160,6 +165,9 @@ func (s *session) publish(t *token) {
 	defer s.mu.Unlock()
 	s.gen++
 	t.gen, t.born, t.dead = s.gen, time.Now(), make(chan struct{})
+	if t.ttl > 0 {
+		t.ends = t.born.Add(t.ttl)
+	}
 	s.current, s.failed = t, nil
 	s.wakeLocked()
 }
@@ -205,6 +213,7 @@ func (s *session) kill(t *token) {
 	defer s.mu.Unlock()
 	if s.current == t {
 		s.current = nil
+		s.said.died()
 		if s.failed != nil { // an early login failed already: try it again now
 			s.retryLocked()
 		}
