@@ -25,7 +25,7 @@ func (a apiStatic) Integrations() []*catalog.Integration {
 			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
 			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
 			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Disabled: i.Disabled,
+			Disabled: i.Disabled, ForwardWebhooks: true,
 		})
 	}
 	return list
