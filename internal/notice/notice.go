@@ -69,9 +69,11 @@ const (
 	ConnectionDisabled Kind = "connection_disabled"
 	ConnectionEnabled  Kind = "connection_enabled"
 
-	IntegrationCreated Kind = "integration_created"
-	IntegrationUpdated Kind = "integration_updated"
-	IntegrationDeleted Kind = "integration_deleted"
+	IntegrationCreated  Kind = "integration_created"
+	IntegrationUpdated  Kind = "integration_updated"
+	IntegrationDeleted  Kind = "integration_deleted"
+	IntegrationDisabled Kind = "integration_disabled"
+	IntegrationEnabled  Kind = "integration_enabled"
 )
 
 // Kinds lists every kind, in the order of the documentation.
@@ -80,7 +82,7 @@ func Kinds() []Kind {
 		Rotated, Unavailable, Recovered, Deleted, Denied, Invalid, AuthFailed, AuthRecovered, Expiring, Expired,
 		StoreDown, StoreUp, StoreThrottled, TokenExpiring, TokenReplaced, CatalogAway, CatalogBack,
 		ConnectionCreated, ConnectionUpdated, ConnectionDeleted, ConnectionDisabled, ConnectionEnabled,
-		IntegrationCreated, IntegrationUpdated, IntegrationDeleted,
+		IntegrationCreated, IntegrationUpdated, IntegrationDeleted, IntegrationDisabled, IntegrationEnabled,
 	}
 }
 

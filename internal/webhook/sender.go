@@ -75,6 +75,10 @@ func (s *Sender) Use(owner any, r *Receiver) { s.receivers.Use(owner, r) }
 // Drop takes back what owner gave. What was there before counts again.
 func (s *Sender) Drop(owner any) { s.receivers.Drop(owner) }
 
+// Announce says that there is somebody who sends, so that the first webhook is
+// written down. [Sender.Run] goes on saying so.
+func (s *Sender) Announce(ctx context.Context) error { return s.outbox.SendsWebhooks(ctx) }
+
 // Stats are counts since the process began.
 type Stats struct {
 	Delivered uint64
