@@ -165,7 +165,7 @@ const apiKeyField = "apiKey"
 func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	i := &Integration{
 		DisplayName: made.DisplayName, BaseURL: made.BaseURL, KeyPlacement: made.KeyPlacement, KeyName: made.KeyName,
-		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled,
+		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled, Verification: verificationOf(made.Verification),
 	}
 	p, err := i.compile()
 	if err != nil {

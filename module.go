@@ -159,6 +159,12 @@ func (h *Handler) provisionTarget(ctx caddy.Context) error {
 	}
 	h.app.use(u)
 	h.target = t
+	if t.catalogued {
+		h.app.tryConnections()
+	}
+	if err := h.tryInline(ctx); err != nil {
+		return err
+	}
 	h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t)
 	return err
 }

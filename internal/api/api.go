@@ -38,6 +38,9 @@ type Config struct {
 	Status   Status
 	Sessions Sessions
 
+	// Trials ask upstreams about keys before they are entered. Nil: no one does.
+	Trials Trials
+
 	// Tokens of callers. Nil means nobody, or with Trusted everybody.
 	Tokens *Tokens
 

@@ -21,7 +21,7 @@ go version
 say "the Vault server that the tests run"
 tools/make/tool.sh vault github.com/hashicorp/vault -tags minimal
 
-say "Nango's SDK for Node, which the tests drive Caddy with"
+say "Nango's SDKs, which the tests drive Caddy with, and axe-core"
 tools/make/sdk.sh
 
 say "go vet"
