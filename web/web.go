@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed connect
+//go:embed connect dashboard
 var files embed.FS
 
 // ConnectData is what is particular about a Connect page.
@@ -27,4 +27,14 @@ func ConnectAssets() fs.FS {
 		panic(err) // the name is ill-formed
 	}
 	return assets
+}
+
+// Dashboard returns the page for operators, index.html, and what it loads. Nothing
+// else is in it.
+func Dashboard() fs.FS {
+	page, err := fs.Sub(files, "dashboard")
+	if err != nil {
+		panic(err) // the name is ill-formed
+	}
+	return page
 }
