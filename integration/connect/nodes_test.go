@@ -13,8 +13,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
 )
 
-// CASES.md L1.
-func TestATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
+func TestL1ATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
 	t.Parallel()
 	const sessions = 500
 	vault, up, url := vaulttest.Start(t), harness.NewUpstream(t, nil), pgtest.Database(t)
