@@ -103,9 +103,12 @@ func (c *Caddy) replaced() error {
 func accepting(dump string) bool {
 	for g := range strings.SplitSeq(dump, "\n\n") {
 		head, _, _ := strings.Cut(g, "\n")
-		waits := strings.Contains(g, "http3.(*Server).Shutdown(") ||
-			strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select")
-		if strings.Contains(g, "caddyhttp.(*App).stop.func") && !waits {
+		switch {
+		case !strings.Contains(g, "caddyhttp.(*App).stop.func"):
+		case strings.Contains(g, "http3.(*Server).Shutdown("):
+		case strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select"):
+		case strings.Contains(g, "sync.(*WaitGroup).Wait(") && !strings.Contains(g, ".Shutdown("): // for all of them
+		default:
 			return true
 		}
 	}
