@@ -217,6 +217,19 @@ func TestWhatIsThereIsDisabledEnabledAndDeleted(t *testing.T) {
 	}
 
 	r.connection("acme", "cust-2", "key-2")
+	r.manage(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"integration_config": {"baseUrl": "https://elsewhere.example"}}`)
+	b.Sees("[aria-label='Filter by state']", "moved 1")
+	clicksText(b, "Overview")
+	b.Sees("h1", "Overview")
+	b.Sees("tbody .state.bad", "moved")
+	clicksText(b, "acme")
+	b.Sees("h1", "Acme")
+	clicksText(b, "Confirm the origin")
+	b.Sees("dialog", "https://elsewhere.example")
+	clicksText(b, "Send the keys there")
+	b.Sees("#notice", "One connection follows.")
+	b.Sees("[aria-label='Filter by state']", "ok 1")
+
 	clicksText(b, "Disable")
 	b.Sees("#notice", "It is disabled")
 	b.Sees("main", "Enable")
@@ -330,6 +343,24 @@ func TestManyConnectionsAreFilteredSearchedAndPaged(t *testing.T) {
 	b.Sees("main", "There are no such connections.")
 	clicksText(b, "all 60")
 	b.Says("all again", `document.querySelectorAll("a[href^='#/connections/']").length === 50`)
+}
+
+func TestTheKeysOfTheConfigurationAreShownAndNotChanged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{
+		global: "\t\tintegration own https://own.example {\n\t\t\tname X-Key\n\t\t\tkey fixed/one\n\t\t}\n", keys: both,
+		routes: "\tapikey_inject /own/* own {\n\t\tallow anyone\n\t}\n",
+	})
+	b := browser.New(t)
+	r.signsIn(b, ops)
+	b.Sees("section[aria-labelledby=own] tbody", "own")
+	b.Sees("section[aria-labelledby=own] .state", "ok")
+	clicksText(b, "own")
+	b.Sees("main", "It is defined in the Caddy config, and can be changed there only.")
+	if got := b.Eval(`[...document.querySelectorAll("main [aria-label=Actions] button")].map((e) => e.textContent)`); got != "Make a Connect link" {
+		t.Errorf("it is offered to %s", got)
+	}
+	b.Quiet(r.site())
 }
 
 func TestTheDashboardIsThereOnlyWhereItIsOn(t *testing.T) {
