@@ -43,7 +43,7 @@ func crowd(t *testing.T, cfg catalog.Config, url string) {
 		INSERT INTO connections (integration, id, config, metadata, tags, end_user, end_user_id, organization_id, search, webhook_url_override,
 			origin, fingerprint, key_version, key_updated_at, disabled, auth_failed_version, created_at, updated_at, revision)
 		SELECT 'api-' || (i % 100), 'cust-' || i, '', '', '', '', '', '', 'cust-' || i, '', CAST($2 AS TEXT), '', 1, 1, false,
-			CASE WHEN i <= $3 THEN 1 ELSE 0 END, i, i, 1 FROM n`, many, url, failing)
+			CASE WHEN i <= $3 THEN 1 ELSE 0 END, i, 1, 1 FROM n`, many, url, failing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,6 @@ func TestTheStatusOfManyConnections(t *testing.T) {
 	} {
 		t.Run(driver, func(t *testing.T) {
 			r := newRig(t, settings{catalog: fill})
-			first := 0
 			for _, query := range []string{"", "?status=auth_failed", "?status=ok&limit=100&page=800", "?integration=api-7", "?limit=100&page=5"} {
 				best := time.Hour
 				// Others use the machine, too: one good answer shows what it takes.
@@ -97,7 +96,7 @@ func TestTheStatusOfManyConnections(t *testing.T) {
 				})
 				t.Logf("%s: %s", query, best)
 			}
-			first = r.caddy.Heap()
+			first := r.caddy.Heap()
 			for range 100 {
 				r.manage(http.StatusOK, http.MethodGet, "/status", "")
 			}
