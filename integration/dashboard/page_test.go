@@ -367,7 +367,7 @@ func TestTheDashboardIsThereOnlyWhereItIsOn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{routes: "\tapikey_inject_api /keys/* {\n\t\ttoken ops {env.OPS}\n\t\tstrip_prefix /keys\n\t\tdashboard on\n\t}\n" +
 		"\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t}\n"})
-	for path, want := range map[string]int{"/dashboard/": 200, "/dashboard/assets/main.js": 200, "/dashboard": 200, "/dashboard/x": 404, "/dashboard/assets/": 404, "/dashboard/../dashboard/assets/../index.html": 404} {
+	for path, want := range map[string]int{"/dashboard/": 200, "/dashboard/assets/main.js": 200, "/dashboard": 302, "/dashboard/x": 404, "/dashboard/assets/": 404, "/dashboard/../dashboard/assets/../index.html": 404} {
 		if a := r.as("", http.MethodGet, path, ""); a.status != want {
 			t.Errorf("%s answers %d, want %d", path, a.status, want)
 		}
