@@ -44,6 +44,14 @@ type API struct {
 	// Default: links are empty.
 	ConnectURL string `json:"connect_url,omitempty"`
 
+	// Who is told of connections. Default: nobody.
+	Webhook *Webhook `json:"webhook,omitempty"`
+
+	// The URL of an incoming webhook of Slack, as a placeholder such as
+	// `{env.SLACK_WEBHOOK}`: people are told there what is wrong with keys and
+	// stores, once for each, and when it is over. Default: none.
+	Slack string `json:"slack,omitempty"`
+
 	// The methods of requests that the gateway sends again when a caller asks
 	// for `Retries`. Default: `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`.
 	RetryMethods []string `json:"retry_methods,omitempty"`
@@ -120,6 +128,12 @@ func (a *API) check() error {
 	if err := checkConnectURL(a.ConnectURL); err != nil {
 		return &fieldError{"connect_url", err}
 	}
+	if err := a.Webhook.check(); err != nil {
+		return fmt.Errorf("webhook.%w", err)
+	}
+	if err := checkSlack(a.Slack); err != nil {
+		return &fieldError{"slack", err}
+	}
 	for key, hosts := range a.BaseURLOverride {
 		if err := checkUniqueKey(key); err != nil {
 			return &fieldError{"base_url_override", err}
@@ -178,6 +192,9 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		a.app.useAPI()
 	} else {
 		a.app.useCatalog()
+	}
+	if err := a.provisionOutside(); err != nil {
+		return err
 	}
 	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix, ConnectURL: a.ConnectURL})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}

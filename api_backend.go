@@ -50,6 +50,7 @@ func (a *App) auditChange(e api.AuditEntry) {
 		zap.Int("status", e.Status),
 		zap.String("code", e.Code),
 	)
+	a.tellChange(e)
 }
 
 // checkConnectionConfig refuses values that the base URL could not take, and

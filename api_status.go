@@ -28,7 +28,7 @@ func (a apiStatic) Integrations() []*catalog.Integration {
 			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
 			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
 			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge), Disabled: i.Disabled,
+			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge), Disabled: i.Disabled, ForwardWebhooks: true,
 		})
 	}
 	return list
@@ -78,7 +78,7 @@ func (a *App) viewNow(name string) *heldView {
 // nobody asked for lately gets old, and is read again when somebody does: it is
 // stale only where that was tried in vain, or would be.
 func keyStatus(st keyring.Status, away bool) api.KeyStatus {
-	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, NextRefresh: st.RefreshAt}
+	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, NextRefresh: st.RefreshAt, LastAuthFailureAt: st.RejectedAt}
 	switch {
 	case st.State == "missing" && st.Class == "":
 		s.State = api.StateUnknown // this node was not asked for it

@@ -4,8 +4,10 @@ package apikeyinject
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,7 +19,7 @@ func init() {
 }
 
 var (
-	connectWords = []string{"frame_ancestors", "allowed_origins", "brand"}
+	connectWords = []string{"frame_ancestors", "allowed_origins", "brand", "failures"}
 	brandWords   = []string{"name", "logo", "color"}
 )
 
@@ -31,6 +33,7 @@ var (
 //	        logo  <https url|file>
 //	        color <background> [<words>]
 //	    }
+//	    failures        <events> <window>
 //	}
 func parseConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	d := h.Dispenser
@@ -41,19 +44,20 @@ func parseConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	c := new(Connect)
 	p := newIntegrationParser(nil)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() == "brand" {
-			if err := p.once(d, func() error { return c.parseBrand(d) }); err != nil {
-				return nil, err
-			}
-			continue
-		}
 		lists := map[string]*[]string{"frame_ancestors": &c.FrameAncestors, "allowed_origins": &c.AllowedOrigins}
-		list, ok := lists[d.Val()]
-		if !ok {
+		var parse func() error
+		switch word := d.Val(); word {
+		case "frame_ancestors", "allowed_origins":
+			parse = func() error { return originArgs(d, lists[word]) }
+		case "brand":
+			parse = func() error { return c.parseBrand(d) }
+		case "failures":
+			parse = func() error { return c.failureArgs(d) }
+		default:
 			return nil, d.Errf("unknown subdirective %q of apikey_inject_connect%s; known are %s",
-				d.Val(), didYouMean(d.Val(), connectWords), strings.Join(connectWords, ", "))
+				word, didYouMean(word, connectWords), strings.Join(connectWords, ", "))
 		}
-		if err := p.once(d, func() error { return originArgs(d, list) }); err != nil {
+		if err := p.once(d, parse); err != nil {
 			return nil, err
 		}
 	}
@@ -120,6 +124,29 @@ func (b *Brand) colourArgs(d *caddyfile.Dispenser) error {
 	b.Color = args[0]
 	if len(args) == 2 {
 		b.TextColor = args[1]
+	}
+	return nil
+}
+
+// failureArgs reads how often calls may fail in which time.
+func (c *Connect) failureArgs(d *caddyfile.Dispenser) error {
+	at := here(d)
+	var events, window string
+	if !d.AllArgs(&events, &window) {
+		return arity(at, "failures")
+	}
+	c.Failures = new(FailureLimit)
+	n, err := strconv.Atoi(events)
+	if err != nil || n < 1 {
+		return d.Errf("failures: %q is no number of failures; write: failures %s", events, usages["failures"])
+	}
+	every, err := caddy.ParseDuration(window)
+	if err != nil || every <= 0 {
+		return d.Errf("failures: %q is no duration such as 10m", window)
+	}
+	c.Failures.Events, c.Failures.Window = n, caddy.Duration(every)
+	if err := c.Failures.check(); err != nil {
+		return d.Errf("failures: %v", fieldCause(err))
 	}
 	return nil
 }

@@ -11,10 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/limit"
 	"github.com/apikeyinject/caddy-apikey-inject/web"
 )
 
@@ -35,10 +38,15 @@ type Connect struct {
 	// Whose page it is. Default: nobody's.
 	Brand *Brand `json:"brand,omitempty"`
 
-	brand  *brand
-	api    *api.API
-	policy string // Content-Security-Policy
-	page   []byte
+	// How often calls from one client address may fail. Default: 100 in 10m.
+	Failures *FailureLimit `json:"failures,omitempty"`
+
+	logger   *zap.Logger
+	failures *limit.Failures
+	brand    *brand
+	api      *api.API
+	policy   string // Content-Security-Policy
+	page     []byte
 }
 
 // CaddyModule returns the Caddy module information.
@@ -62,6 +70,9 @@ func (c *Connect) check() error {
 	if err := checkOrigins("allowed_origins", c.AllowedOrigins); err != nil {
 		return err
 	}
+	if err := c.Failures.check(); err != nil {
+		return err
+	}
 	_, err := c.Brand.check()
 	return err
 }
@@ -82,6 +93,7 @@ func checkOrigins(field string, list []string) error {
 
 // Provision reads the configuration, and nothing else.
 func (c *Connect) Provision(ctx caddy.Context) error {
+	c.logger = ctx.Logger()
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -90,6 +102,7 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.useAPI()
+	c.failures = c.Failures.counter()
 	c.api = app.newAPI(api.Config{Catalog: apiCatalog{app}})
 	if c.brand, err = c.Brand.load(); err != nil {
 		return err
@@ -127,7 +140,7 @@ func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	c.api.ServeConnect(w, r)
+	c.serveAPI(w, r)
 	return nil
 }
 

@@ -52,8 +52,12 @@ const (
 	replayFailed   = "failed"
 )
 
-func resultOf(refused bool) string {
-	if refused {
+// resultOf names what came of a replay.
+func (ex *exchange) resultOf(a *answer) string {
+	switch {
+	case a.err != nil:
+		return replayFailed
+	case ex.refuses(a.res):
 		return replayRefused
 	}
 	return replayAccepted

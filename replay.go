@@ -68,7 +68,7 @@ func checkReplayBuffer(n int64) error {
 // attempt sends out, a placed copy of r, and answers a refusal of its key by
 // sending it with another.
 func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *keptBody) (*http.Response, error) {
-	res, err := base.RoundTrip(out)
+	res, err := ex.send(base, out)
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +88,12 @@ func (ex *exchange) refuses(res *http.Response) bool {
 // former one, and returns the answer to that, or the refusal when there is
 // nothing to send.
 func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody) (*http.Response, error) {
-	newest, former := ex.ren.key, (*keyring.Key)(nil)
-	first, figures := newest, ex.target.counters
+	t, figures := trying(ex.ren.key), ex.target.counters
 	for range maxReplays {
-		key, isNewer := ex.otherKey(r.Context(), newest)
+		key, isNewer := ex.another(r.Context(), &t)
 		if key == nil {
 			figures.refused(actionRelayed)
 			return res, nil
-		}
-		if !isNewer && (key.Equal(first) || key.Equal(former)) {
-			break // there is none but what was refused
 		}
 		answer := ex.replay(base, r, res, body, key)
 		if answer == nil { // cannot be sent again; the next request has the newer key
@@ -105,32 +101,46 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 			return res, nil
 		}
 		figures.refused(sent(isNewer))
+		figures.replayed(ex.resultOf(answer))
 		if answer.err != nil {
-			figures.replayed(replayFailed)
 			return nil, answer.err
 		}
 		res = answer.res
-		refused := ex.refuses(res)
-		figures.replayed(resultOf(refused))
-		if !refused {
+		if !ex.refuses(res) {
 			ex.accepted(key)
 			return res, nil
 		}
-		if isNewer {
-			newest = key
-		} else {
-			former = key
-		}
 	}
 	figures.refused(actionRelayed)
-	ex.rejected(newest)
+	ex.rejected(t.newest)
 	return res, nil
 }
 
-// otherKey returns a newer key than the newest that was refused, or the former
-// one while a rotation lasts. Nil says that none helps, which the keyring is
-// told, or that the caller or the time was gone before the store answered, which
-// says nothing of the key.
+// tried are the keys that one request was sent with.
+type tried struct{ first, newest, former *keyring.Key }
+
+func trying(key *keyring.Key) tried { return tried{first: key, newest: key} }
+
+// another returns a key to try when all of t were refused: a newer one than the
+// newest, or the former one while a rotation lasts. Nil says that none helps,
+// which the keyring is told, or that the caller or the time was gone before the
+// store answered, which says nothing of the key.
+func (ex *exchange) another(ctx context.Context, t *tried) (key *keyring.Key, isNewer bool) {
+	key, isNewer = ex.otherKey(ctx, t.newest)
+	switch {
+	case key == nil:
+	case isNewer:
+		t.newest = key
+	case key.Equal(t.first), key.Equal(t.former): // with another newest one, the first is the former
+		ex.rejected(t.newest)
+		return nil, false
+	default:
+		t.former = key
+	}
+	return key, isNewer
+}
+
+// otherKey is another for one refused key.
 func (ex *exchange) otherKey(ctx context.Context, newest *keyring.Key) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
@@ -150,10 +160,9 @@ func (ex *exchange) otherKey(ctx context.Context, newest *keyring.Key) (key *key
 }
 
 // rejected tells the keyring, and the catalog where the key is a connection's,
-// that the upstream does not take a key.
+// that the upstream does not take a key: the catalog once it did so often enough.
 func (ex *exchange) rejected(key *keyring.Key) {
-	ex.entry.Rejected(key)
-	if ex.customer != nil {
+	if ex.entry.Rejected(key, ex.target.refusedAfter) && ex.customer != nil {
 		ex.customer.rejected(key)
 	}
 }
@@ -192,7 +201,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	}
 	drain(res.Body)
 	ex.replayed = true
-	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
+	again, err := ex.send(base, out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
 }
 

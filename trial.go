@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -89,6 +90,11 @@ func (o *tryOnDemand) close() {
 
 // via returns the base transport to an integration's upstream.
 func (t *trier) via(to *target) http.RoundTripper {
+	for _, in := range t.app.tried.inline {
+		if in.target == to {
+			return in.via
+		}
+	}
 	if to.via != nil {
 		return to.via
 	}
@@ -136,6 +142,10 @@ func (t *trier) noVerdict(ex *exchange, err error) api.Verdict {
 	if ex.customer != nil {
 		fields = append(fields, zap.String("connection", ex.customer.conn.ID))
 	}
-	t.logger.Info("no verdict on a key", fields...)
+	level := zapcore.InfoLevel
+	if ex.entry != nil { // tried again, like thousands of others
+		level = zapcore.DebugLevel
+	}
+	t.logger.Log(level, "no verdict on a key", fields...)
 	return api.NoVerdict
 }

@@ -45,7 +45,7 @@ func (p *Page) Sees(selector, text string) {
 // Clicks is a click with the mouse on an element, once it is there.
 func (p *Page) Clicks(selector string) {
 	p.t.Helper()
-	p.Do("clicking "+selector, chromedp.Click(selector))
+	p.Do("clicking "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
 // Types sends text to what has the focus.

@@ -15,7 +15,7 @@ import (
 // line is what is between a browser and the site.
 type line struct {
 	url  string
-	does atomic.Value // what becomes of who asks for the session: "", "holds", "cuts"
+	does atomic.Value // what becomes of who asks for the session: "", "holds", "cuts", "limits"
 
 	unguarded bool              // takes off what tells the browser whom to trust
 	rewrite   *strings.Replacer // of what the API says
@@ -41,6 +41,10 @@ func newLine(t *testing.T, site string) *line {
 				return
 			case "cuts":
 				panic(http.ErrAbortHandler)
+			case "limits":
+				w.WriteHeader(http.StatusTooManyRequests)
+				_, _ = io.WriteString(w, `{"error":{"code":"too_many_failures","message":"wait"}}`)
+				return
 			}
 		}
 		proxy.ServeHTTP(w, r)

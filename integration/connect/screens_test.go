@@ -115,6 +115,11 @@ var screens = []struct {
 		v.Opens(v.line.url + "?" + v.look + "&session_token=x")
 		v.Says("the way on", "retry.checkVisibility()")
 	}},
+	{"limited", func(v *visit) {
+		v.line.does.Store("limits")
+		v.Opens(v.line.url + "?" + v.look + "&session_token=x")
+		v.Says("the way on", "retry.checkVisibility()")
+	}},
 }
 
 // expired returns the token of a session of half an hour ago.
@@ -136,7 +141,7 @@ func expired(t *testing.T, database string) string {
 func TestEveryScreenIsForEverybody(t *testing.T) {
 	t.Parallel()
 	database := pgtest.Database(t)
-	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), setting{catalog: database})
+	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), setting{catalog: database, site: "\t\tfailures 100000 1s\n"})
 	r.integration("acme")
 	r.integration("other")
 	r.manage(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"connect": {"help_text": "You find it in the console, below Settings.", "help_url": "https://acme.example/keys"}}`)

@@ -27,18 +27,6 @@ func (r *rig) status(integration, id string) string {
 	return s
 }
 
-// eventually waits for what happens in the background.
-func (r *rig) eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !is(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for %s in vain", what)
-		}
-	}
-}
-
 // CASES.md L6.
 func TestAKeyIsTriedBeforeItIsStored(t *testing.T) {
 	t.Parallel()
@@ -89,7 +77,7 @@ func TestAKeyIsTriedBeforeItIsStored(t *testing.T) {
 				t.Errorf("through the gateway: %d %s", a.status, a.body)
 			}
 			r.wantKey(t, "Api-Key key-1")
-			r.eventually(t, "the status ok after the upstream took the key", func() bool { return r.status("acme", "c") == ok })
+			until(t, 30*time.Second, "the status ok after the upstream took the key", func() bool { return r.status("acme", "c") == ok })
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
@@ -71,6 +72,7 @@ type shared struct {
 	holders int           // guarded by gate
 	turn    chan struct{} // held by who writes: see [DB.write]
 	bell    bell          // rung at each change
+	crowded atomic.Uint64 // see [DB.Crowded]
 }
 
 // target is a database that this process may use.

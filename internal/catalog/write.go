@@ -17,6 +17,11 @@ type tx struct {
 	now     time.Time
 	seq     int64 // the last change's
 	changes []Change
+
+	// What of the outside is known, once it was asked: see outbox.go, alerts.go.
+	roomKnown, alertsKnown, alertsHeard bool
+	room                                int64
+	crowded                             uint64
 }
 
 // changed notes that a row was written or deleted. An empty connection means
@@ -53,6 +58,7 @@ func (db *DB) write(ctx context.Context, doing string, f func(t *tx) error) erro
 		if err := raw.Commit(); err != nil {
 			return err
 		}
+		db.shared.crowded.Add(t.crowded)
 		if len(t.changes) > 0 {
 			db.shared.bell.ring()
 		}

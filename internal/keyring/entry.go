@@ -185,10 +185,11 @@ func (e *Entry) waitShortly(ctx context.Context, s *slot, snap *snapshot) {
 	if r.blocked(s, now) > 0 {
 		return
 	}
-	f, _ := r.join(s, snap)
+	f, began := r.join(ctx, s, snap)
 	if f == nil {
 		return
 	}
+	defer f.watch(ctx, began).End()
 	t := time.NewTimer(e.view.opts.SyncWait)
 	defer t.Stop()
 	select {
@@ -232,10 +233,11 @@ func (e *Entry) fetch(ctx context.Context, s *slot, seen *snapshot) (*snapshot, 
 	if err := r.away(now); err != nil {
 		return nil, err
 	}
-	f, _ := r.join(s, seen)
+	f, began := r.join(ctx, s, seen)
 	if f == nil {
 		return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
 	}
+	defer f.watch(ctx, began).End()
 	snap, err := f.wait(ctx)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

@@ -43,7 +43,7 @@ type rest struct {
 	index  int32 // in its heap, plus one; 0: not queued
 	due    int64
 
-	rejected atomic.Pointer[Key] // the newest key, while upstreams refuse it
+	rejected atomic.Pointer[rejection] // nil: upstreams take the newest key, or nobody asked them
 
 	mu      sync.Mutex
 	flight  *flight     // the read under way

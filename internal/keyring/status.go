@@ -28,6 +28,9 @@ type Status struct {
 	// Rejected says that upstreams refuse the newest key.
 	Rejected bool
 
+	// RejectedAt is when they did last, since they took one. Zero: never.
+	RejectedAt time.Time
+
 	// CreatedAt is when the version was written, by the store's clock.
 	CreatedAt time.Time
 
@@ -88,7 +91,8 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Rejected: s.rejected.Load() != nil, Had: s.had.Load()}
+	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Had: s.had.Load()}
+	st.Rejected, st.RejectedAt = s.refused(snap)
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt = snap.version, snap.created

@@ -37,6 +37,7 @@ func (s *session) keep(ctx context.Context, t *token) {
 			return
 		}
 		if got <= t.ttl/2 { // capped by the maximum: log in while this one works
+			s.until(t, time.Now().Add(got))
 			s.alive(ctx, t, minLife/2)
 			return
 		}
@@ -83,7 +84,10 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		}
 		ttl, renewable, err = s.vault.lookup(ctx, t)
 	}
-	if ttl > 0 {
+	s.mu.Lock()
+	t.life = ttl
+	s.mu.Unlock()
+	if ttl > 0 { // a root token has no end
 		s.prolong(t, ttl) // also one that nobody can renew
 	}
 	for renewable && ttl > 0 {
@@ -110,9 +114,14 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 // watch waits for a token that is not ours to die or to be replaced.
 func (s *session) watch(ctx context.Context, t *token) {
 	before := s.vault.fingerprint()
-	for s.alive(ctx, t, credentialPoll) {
+	var again time.Time
+	for s.alive(ctx, t, s.nextLook(t)) {
 		if s.vault.fingerprint() != before {
 			return
+		}
+		if now := time.Now(); s.warnIn(t) == 0 && !now.Before(again) {
+			s.warn(ctx, t)
+			again = now.Add(warnAgain)
 		}
 	}
 }

@@ -173,7 +173,7 @@ async function begin(t) {
 	if (all.error) {
 		tell({ type: "error", payload: { errorType: all.error.code, errorMessage: all.error.message } });
 		if (!end(all.error.code)) {
-			message("broken", "wait", true);
+			message("broken", all.error.code === "too_many_failures" ? "often" : "wait", true);
 		}
 		return;
 	}
@@ -223,7 +223,7 @@ function refused(error, key) {
 		$("key").value = "";
 		return;
 	}
-	const why = { connection_test_failed: "rejected", invalid_body: key.length > 8192 ? "long" : "inside" }[error.code] || "away";
+	const why = { connection_test_failed: "rejected", too_many_failures: "often", invalid_body: key.length > 8192 ? "long" : "inside" }[error.code] || "away";
 	fault(say(why, chosen.display_name));
 }
 
