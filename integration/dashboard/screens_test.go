@@ -105,6 +105,7 @@ func TestEveryViewIsForEverybody(t *testing.T) {
 	for name, dark := range map[string]bool{"light": false, "dark": true} {
 		for _, width := range []int64{1000, 360} {
 			t.Run(fmt.Sprint(name, " ", width), func(t *testing.T) {
+				t.Parallel()
 				b := browser.New(t)
 				b.Shows(width, 740, dark)
 				b.Opens(r.site())
