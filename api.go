@@ -60,6 +60,10 @@ type API struct {
 	// that asks for more gets no further attempt. Default: 1m.
 	RetryMaxWait caddy.Duration `json:"retry_max_wait,omitempty"`
 
+	// Serve the dashboard, a page for people who have a token, below `/dashboard/`.
+	// Default: false.
+	Dashboard bool `json:"dashboard,omitempty"`
+
 	// Write a line for every request of the gateway to the logger
 	// `apikey_inject.audit`, as routes do. Changes are always written there.
 	// Default: false.
@@ -242,6 +246,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), a.StripPrefix+proxyPath)
 	if ok && (rest == "" || rest[0] == '/') {
 		return a.gateway.ServeHTTP(w, r, next)
+	}
+	if r.URL.Path == a.StripPrefix+healthPath {
+		return a.serveHealth(w, r)
+	}
+	if a.Dashboard && a.serveDashboard(w, r) {
+		return nil
 	}
 	if carriesSession(r, a.StripPrefix) {
 		skipLog(r)

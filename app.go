@@ -61,6 +61,7 @@ type App struct {
 	opened   atomic.Pointer[pooledCatalog] // the catalog, once something needs it; set under mu
 	sweeping sync.Once
 	operated onDemand
+	trying   tryOnDemand
 	events   *caddyevents.App // nil: the configuration has none
 	crowded  sync.Once        // that events are dropped is logged once
 	owners   atomic.Pointer[owners]
@@ -74,7 +75,8 @@ type App struct {
 	keptIn  *openCatalog // of keeper
 	views   map[string]*heldView
 	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
-	refs    []*keyUse             // keys of routes
+	tried   triedKeys
+	refs    []*keyUse // keys of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -192,6 +194,7 @@ func (a *App) Start() error {
 	if a.writes {
 		a.keepSwept()
 	}
+	a.keepTried()
 	return a.awaitEager(a.ctx)
 }
 
@@ -202,6 +205,7 @@ func (*App) Stop() error { return nil }
 // Cleanup releases the rings. A ring that no other configuration holds lingers
 // for the requests that still run.
 func (a *App) Cleanup() error {
+	a.trying.close()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name, v := range a.views {

@@ -62,7 +62,7 @@ func (c *Catalog) config() (catalog.Config, error) {
 		return catalog.Config{}, err
 	}
 	x := expander{repl: caddy.NewReplacer()}
-	cfg := catalog.Config{Driver: "sqlite"}
+	cfg := catalog.Config{Driver: "sqlite", Observe: observeQuery}
 	switch {
 	case c != nil && c.Driver == "postgres":
 		cfg.Driver, cfg.URL = "postgres", x.secret("catalog.url", c.URL)
@@ -165,7 +165,7 @@ const apiKeyField = "apiKey"
 func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	i := &Integration{
 		DisplayName: made.DisplayName, BaseURL: made.BaseURL, KeyPlacement: made.KeyPlacement, KeyName: made.KeyName,
-		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled,
+		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled, Verification: verificationOf(made.Verification),
 	}
 	p, err := i.compile()
 	if err != nil {

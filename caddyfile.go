@@ -53,7 +53,23 @@ func init() {
 //	    insecure_http
 //	    response_compression
 //	    refused_statuses off|<statuses...>
+//	    refused_after    <number>
 //	    replay_buffer    <size>
+//	    verification     [<path>] {
+//	        method   GET|HEAD|POST
+//	        path     <path>
+//	        headers  {
+//	            <name> <value>
+//	        }
+//	        success  <statuses...>
+//	        interval <duration>
+//	    }
+//	    connect {
+//	        help_text <text>
+//	        help_url  <https URL>
+//	        logo_url  <https URL>
+//	    }
+//	    max_age  <duration>
 //	    disabled
 //
 //	    # any option of reverse_proxy but to and dynamic

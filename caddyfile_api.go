@@ -20,7 +20,7 @@ func init() {
 }
 
 var (
-	apiWords     = []string{"token", "strip_prefix", "connect_url", "base_url_override", "webhook", "slack", "retry_methods", "retry_max_wait", "audit", "proxy"}
+	apiWords     = []string{"token", "strip_prefix", "connect_url", "base_url_override", "webhook", "slack", "retry_methods", "retry_max_wait", "dashboard", "audit", "proxy"}
 	tokenWords   = []string{"scopes", "integrations", "connections"}
 	webhookWords = []string{"secret"}
 )
@@ -43,6 +43,7 @@ var (
 //	    slack             <placeholder>
 //	    retry_methods     <methods...>
 //	    retry_max_wait    <duration>
+//	    dashboard         on|off
 //	    audit             on|off
 //	    proxy {
 //	        # any option of reverse_proxy but to and dynamic
@@ -76,6 +77,11 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			err = p.once(d, func() error { return listArgs(d, &a.RetryMethods) })
 		case "retry_max_wait":
 			err = p.once(d, func() error { return parseDuration(d, &a.RetryMaxWait) })
+		case "dashboard":
+			var on *bool
+			if err = p.once(d, func() error { return onOff(d, &on) }); err == nil {
+				a.Dashboard = *on
+			}
 		case "audit":
 			err = p.once(d, func() error { return onOff(d, &a.Audit) })
 		case "proxy":

@@ -18,7 +18,8 @@ var (
 	// ownWords are an integration's own fields: not allowed beside its name.
 	ownWords = []string{
 		"base_url", "placement", "name", "template", "label", "display_name", "label_as", "key",
-		"forward_credentials", "forwarded_headers", "insecure_http", "response_compression", "refused_statuses", "replay_buffer", "disabled",
+		"forward_credentials", "forwarded_headers", "insecure_http", "response_compression", "refused_statuses", "refused_after", "replay_buffer", "disabled",
+		"verification", "connect", "max_age",
 	}
 
 	// routeWords may differ between the routes to one integration.
@@ -123,6 +124,14 @@ func (p *integrationParser) option(d *caddyfile.Dispenser) error {
 		return flag(&i.ResponseCompression)
 	case "refused_statuses":
 		return p.once(d, func() error { return p.refusedStatuses(d) })
+	case "refused_after":
+		return p.once(d, func() error { return p.refusedAfter(d) })
+	case "verification":
+		return p.once(d, func() error { return p.verification(d) })
+	case "connect":
+		return p.once(d, func() error { return p.connect(d) })
+	case "max_age":
+		return p.once(d, func() error { return parseDuration(d, &i.MaxAge) })
 	case "replay_buffer":
 		return p.once(d, func() error { return p.replayBuffer(d) })
 	case "audit":

@@ -50,6 +50,7 @@ func (h *Handler) provisionChoice(ctx caddy.Context) (err error) {
 		return err
 	}
 	h.app.useCatalog()
+	h.app.tryConnections()
 	if err := h.app.useStores(); err != nil {
 		return err
 	}

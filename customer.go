@@ -34,25 +34,13 @@ type customer struct {
 	beside atomic.Int64
 }
 
-// customer finds a connection, and refuses those whose key may not be used.
+// customer finds a connection for a request, which counts as a use of it.
 func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer, *failure) {
-	open, fail := h.app.openNow()
+	open, conn, fail := h.usable(ctx, t, id)
 	if fail != nil {
 		return nil, fail
 	}
-	dir := open.dir
-	conn, err := dir.Connection(ctx, t.key, id)
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-		return nil, errUnknownConnection
-	case err != nil:
-		return nil, failUnavailable(0)
-	case conn.Disabled:
-		return nil, errDisabled
-	case t.ofAPI && conn.Origin != t.origin:
-		return nil, errOriginChanged
-	}
-	dir.Used(conn)
+	open.dir.Used(conn)
 	if c, ok := conn.Memo.Load().(*customer); ok && c.target == t {
 		return c, nil
 	}
@@ -61,6 +49,26 @@ func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer
 		conn.Memo.Store(c)
 	}
 	return c, fail
+}
+
+// usable finds a connection, and refuses those whose key may not be used.
+func (h *Handler) usable(ctx context.Context, t *target, id string) (*openCatalog, *directory.Connection, *failure) {
+	open, fail := h.app.openNow()
+	if fail != nil {
+		return nil, nil, fail
+	}
+	conn, err := open.dir.Connection(ctx, t.key, id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return nil, nil, errUnknownConnection
+	case err != nil:
+		return nil, nil, failUnavailable(0)
+	case conn.Disabled:
+		return nil, nil, errDisabled
+	case t.ofAPI && conn.Origin != t.origin:
+		return nil, nil, errOriginChanged
+	}
+	return open, conn, nil
 }
 
 // newCustomer makes of a connection what t needs of it.

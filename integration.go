@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -65,9 +67,25 @@ type Integration struct {
 	// this off. Default: `[401]`.
 	RefusedStatuses []int `json:"refused_statuses,omitzero"`
 
+	// How often in a row the upstream must refuse the newest key before the key,
+	// or its connection, is `auth_failed`. Each node counts by itself.
+	// Default: 1.
+	RefusedAfter int `json:"refused_after,omitempty"`
+
 	// The largest request body, in bytes, that is kept in memory while it is
 	// sent, to be sent again with another key. Default: 65536.
 	ReplayBuffer *int64 `json:"replay_buffer,omitempty"`
+
+	// The request that tries a key, when it is entered and, with an interval,
+	// again and again. Default: keys are not tried.
+	Verification *Verification `json:"verification,omitempty"`
+
+	// What the Connect page shows beside the form.
+	Connect *ConnectTexts `json:"connect,omitempty"`
+
+	// How old a key may become. An older one stays in use; 14 days before, one
+	// day before, and when it has come, that is told. Default: keys do not age.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
 	// Refuse every request with 403 `disabled`. Default: false.
 	Disabled bool `json:"disabled,omitempty"`
@@ -105,6 +123,38 @@ type Route struct {
 
 	// Values for `${connectionConfig.NAME}`.
 	ConnectionConfig map[string]string `json:"connection_config,omitempty"`
+}
+
+// Verification is the request that tries a key. It goes to the base URL and
+// carries the key as every request does; redirects are not followed. 401, 403 and
+// the `refused_statuses` say that the upstream refuses the key.
+type Verification struct {
+	// `GET`, `HEAD` or `POST`. Default: `GET`.
+	Method string `json:"method,omitempty"`
+
+	// The path below the base URL, and a query if need be. Required.
+	Path string `json:"path,omitempty"`
+
+	// Further headers. The one that carries the key cannot be among them.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// The statuses by which the upstream takes a key. Default: 200 to 299.
+	Success []int `json:"success,omitempty"`
+
+	// How often known keys are tried, at least 10s. Default: never.
+	Interval caddy.Duration `json:"interval,omitempty"`
+}
+
+// ConnectTexts is what the Connect page shows beside the form.
+type ConnectTexts struct {
+	// Where to find a key, in words. At most 1000 characters.
+	HelpText string `json:"help_text,omitempty"`
+
+	// A page that says where: an https URL.
+	HelpURL string `json:"help_url,omitempty"`
+
+	// An https URL of a picture.
+	LogoURL string `json:"logo_url,omitempty"`
 }
 
 // KeyReference names a key in a store.

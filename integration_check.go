@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
@@ -77,7 +80,43 @@ func (i *Integration) compile() (*plan, error) {
 	if err := checkTransport("transport", i.TransportRaw); err != nil {
 		return nil, err
 	}
+	if err := i.Verification.check(); err != nil {
+		return nil, err
+	}
+	if err := i.Connect.check(); err != nil {
+		return nil, err
+	}
+	if i.MaxAge < 0 {
+		return nil, wrong("max_age", "must not be negative")
+	}
+	if i.RefusedAfter < 0 || i.RefusedAfter > maxRefusals {
+		return nil, wrong("refused_after", "%d is outside 1 to %d", i.RefusedAfter, maxRefusals)
+	}
 	return &p, i.Route.check()
+}
+
+// check refuses what the Connect page could not show.
+func (t *ConnectTexts) check() error {
+	if t == nil {
+		return nil
+	}
+	if len([]rune(t.HelpText)) > 1000 || strings.ContainsFunc(t.HelpText, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
+		return wrong("connect.help_text", "must have at most 1000 characters, and no control characters")
+	}
+	for _, f := range []struct{ name, value string }{{"connect.help_url", t.HelpURL}, {"connect.logo_url", t.LogoURL}} {
+		if f.value != "" && !api.IsHTTPS(f.value) {
+			return wrong(f.name, "must be an https URL")
+		}
+	}
+	return nil
+}
+
+// row is the texts as the catalog's rows have them.
+func (t *ConnectTexts) row() *catalog.ConnectTexts {
+	if t == nil {
+		return nil
+	}
+	return &catalog.ConnectTexts{HelpText: t.HelpText, HelpURL: t.HelpURL, LogoURL: t.LogoURL}
 }
 
 // check refuses references that cannot name one document.
@@ -148,7 +187,8 @@ func (i *Integration) ownFields() []string {
 		"key": i.Key != nil, "forward_credentials": i.ForwardCredentials, "forwarded_headers": i.ForwardedHeaders,
 		"insecure_http": i.InsecureHTTP, "response_compression": i.ResponseCompression,
 		"refused_statuses": i.RefusedStatuses != nil, "replay_buffer": i.ReplayBuffer != nil, "disabled": i.Disabled,
-		"transport": i.TransportRaw != nil,
+		"transport": i.TransportRaw != nil, "verification": i.Verification != nil,
+		"connect": i.Connect != nil, "max_age": i.MaxAge != 0, "refused_after": i.RefusedAfter != 0,
 	}
 	return sortedTrue(set)
 }

@@ -159,6 +159,12 @@ func (h *Handler) provisionTarget(ctx caddy.Context) error {
 	}
 	h.app.use(u)
 	h.target = t
+	if t.catalogued {
+		h.app.tryConnections()
+	}
+	if err := h.tryInline(ctx); err != nil {
+		return err
+	}
 	h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t)
 	return err
 }
@@ -189,6 +195,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		return h.refuse(w, r, t, repl, fail)
 	}
 	ex := &exchange{Context: r.Context(), owner: h.transport, target: t, call: c, origin: origin}
+	ex.attempts.timed = h.accessLogs || t.audit
 	if fail := h.resolve(r, ex, repl); fail != nil {
 		return h.refuse(w, r, t, repl, fail)
 	}

@@ -3,6 +3,7 @@ package apikeyinject
 // This file holds how a request gets its key.
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -57,29 +58,39 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 	default:
 		ex.entry = t.own
 	}
-	ex.field = t.field(asked)
-	key, err := ex.entry.Key(r.Context(), ex.field)
-	if err == nil && ex.customer != nil {
-		key = ex.customer.newest(r.Context(), key, ex.field)
-	}
-	if err != nil {
-		return t.keyFailure(err, asked)
-	}
-	if ex.customer.overtaken(r.Context(), key) {
+	overtaken, fail := ex.fetch(r.Context(), asked)
+	if overtaken {
 		if ex.rereads++; ex.rereads > maxRereads {
 			return failUnavailable(0)
 		}
 		return h.resolve(r, ex, repl)
 	}
-	if !ex.customer.takes(key) {
-		return failUnavailable(0) // its store has a newer one, and does not answer
+	return fail
+}
+
+// fetch gets the key of a connection, or the integration's own, from the keyring
+// and renders it. overtaken says that the connection's row is to be read again.
+func (ex *exchange) fetch(ctx context.Context, ofConnection bool) (overtaken bool, f *failure) {
+	t := ex.target
+	ex.field = t.field(ofConnection)
+	key, err := ex.entry.Key(ctx, ex.field)
+	if err == nil && ex.customer != nil {
+		key = ex.customer.newest(ctx, key, ex.field)
+	}
+	switch {
+	case err != nil:
+		return false, t.keyFailure(err, ofConnection)
+	case ex.customer.overtaken(ctx, key):
+		return true, nil
+	case !ex.customer.takes(key):
+		return false, failUnavailable(0) // its store has a newer one, and does not answer
 	}
 	if ex.ren, err = ex.render(key); err != nil {
-		h.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
-		return errKeyInvalid
+		t.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
+		return false, errKeyInvalid
 	}
 	ex.inj = ex.ren.inj
-	return nil
+	return false, nil
 }
 
 // connectionOf returns the connection of a request. asked is false where the

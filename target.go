@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
@@ -39,12 +41,14 @@ type target struct {
 	incomplete error
 
 	refused      []int      // statuses that refuse a key; none: off
+	refusedAfter int        // how many of them in a row count
 	replayBuffer int64      // bytes
 	readHeaders  []string   // headers that caller and connection read
 	leaves       [][]string // see leftOut
 
 	audit    bool
-	counters counters
+	counters *counters
+	logger   *zap.Logger
 
 	// via is the base transport, where it is not the route's own.
 	via http.RoundTripper
@@ -112,7 +116,7 @@ func (t *target) merge(h *Handler) (err error) {
 		return err
 	}
 	t.restricted = t.allow[0].restricts() || t.allow[1].restricts()
-	t.refused, t.replayBuffer = defaultRefused, defaultReplayBuffer
+	t.refused, t.replayBuffer, t.refusedAfter = defaultRefused, defaultReplayBuffer, max(1, t.integration.RefusedAfter)
 	if t.integration.RefusedStatuses != nil {
 		t.refused = t.integration.RefusedStatuses
 	}
@@ -124,7 +128,7 @@ func (t *target) merge(h *Handler) (err error) {
 			t.audit = *on
 		}
 	}
-	t.ofGateway = h.gateway
+	t.ofGateway, t.logger = h.gateway, h.logger
 	t.readHeaders = headersRead(t.caller + h.Connection + h.Name)
 	t.leaves = t.leftOut()
 	t.counters = countersOf(t.label)

@@ -59,11 +59,15 @@ func (a *API) enterConnection(c *call, in *createConnection) (*connectionData, e
 		conn.WebhookURLOverride = *in.WebhookURL
 	}
 	retag(conn, in.EndUser, in.Tags)
-	return a.enter(c, i, conn, in.Credentials.APIKey)
+	return a.enter(c, i, conn, in.Credentials.APIKey, "credentials", "apiKey")
 }
 
-// enter stores a key with its description and returns what is there then.
-func (a *API) enter(c *call, i *catalog.Integration, conn *catalog.Connection, key secret.Value) (*connectionData, error) {
+// enter stores a key with its description, unless the upstream refuses it, and
+// returns what is there then. path is where the key stands in the body.
+func (a *API) enter(c *call, i *catalog.Integration, conn *catalog.Connection, key secret.Value, path ...any) (*connectionData, error) {
+	if _, err := a.try(c.r.Context(), i, conn, key, path...); err != nil {
+		return nil, err
+	}
 	if err := a.cfg.Keys.Enter(c.r.Context(), conn, key); err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (a *API) putCredentials(c *call, in *putCredentials) (*connectionData, erro
 	if err != nil {
 		return nil, err
 	}
-	return a.enter(c, i, conn, in.APIKey)
+	return a.enter(c, i, conn, in.APIKey, "apiKey")
 }
 
 // writable is [API.connection] for a write: a copy, in the state that the

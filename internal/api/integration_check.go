@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/net/http/httpguts"
@@ -24,6 +25,10 @@ const queryWarning = "keys in a query can show in upstream, proxy and CDN logs; 
 // maxAge is the longest max_age: ten years, beyond which a typing error is
 // likelier than a wish.
 const maxAge = 10 * 365 * 24 * 3600e9
+
+// MinInterval is the shortest interval of a verification. Each costs a request for
+// every key.
+const MinInterval = 10 * time.Second
 
 // checkIntegration reports everything that is wrong with an integration.
 func (a *API) checkIntegration(i *catalog.Integration, fs *faults) {
@@ -113,14 +118,14 @@ func checkConnect(t *catalog.ConnectTexts, fs *faults) {
 	for _, f := range []struct{ name, label, value string }{
 		{"help_url", "Help URL", t.HelpURL}, {"logo_url", "Logo URL", t.LogoURL},
 	} {
-		if f.value != "" && !isHTTPS(f.value) {
+		if f.value != "" && !IsHTTPS(f.value) {
 			fs.add(wrongFormat, f.label+" must be an https URL", "connect", f.name)
 		}
 	}
 }
 
-// isHTTPS tells whether a page may link to s: an https URL without a password.
-func isHTTPS(s string) bool {
+// IsHTTPS tells whether a page may link to s: an https URL without a password.
+func IsHTTPS(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
@@ -129,13 +134,16 @@ func checkVerification(v *catalog.Verification, fs *faults) {
 	if v == nil {
 		return
 	}
-	if !relative(v.Path) {
+	if !Relative(v.Path) {
 		fs.add(wrongFormat, "Verification path must be a path below the base URL", "verification", "path")
 	}
 	for name, value := range v.Headers {
 		if inject.CheckName(inject.Header, name) != nil || !httpguts.ValidHeaderFieldValue(value) || strings.Contains(value, "${") {
 			fs.add(wrongFormat, "Verification header has an invalid format", "verification", "headers", name)
 		}
+	}
+	if v.Interval != 0 && (v.Interval < MinInterval || v.Interval > maxAge) {
+		fs.add(wrongValue, "Verification interval must be from 10s to 3650d", "verification", "interval")
 	}
 	for n, status := range v.Success {
 		if status < 200 || status > 599 {
@@ -144,8 +152,8 @@ func checkVerification(v *catalog.Verification, fs *faults) {
 	}
 }
 
-// relative tells whether s can only lead below a base URL. It may have a query.
-func relative(s string) bool {
+// Relative tells whether s can only lead below a base URL. It may have a query.
+func Relative(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.Contains(s, "#") || strings.HasPrefix(s, "//") {
 		return false

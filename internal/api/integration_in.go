@@ -84,6 +84,8 @@ type verificationFields struct {
 	Path    string            `json:"path" required:"true" label:"Verification path" minLength:"1" maxLength:"2048" description:"Relative to the base URL."`
 	Headers map[string]string `json:"headers,omitempty" label:"Verification headers" maxProperties:"20"`
 	Success []int             `json:"success,omitempty" label:"Verification success" maxItems:"20" description:"Statuses by which the upstream accepts a key. Default: 2xx."`
+
+	Interval string `json:"interval,omitempty" label:"Verification interval" maxLength:"32" description:"How often known keys are tried: 6h, 1d. Default: never."`
 }
 
 // newIntegration is what a provider's integration is before its fields are
@@ -117,7 +119,11 @@ func (f *integrationFields) over(c *call, i *catalog.Integration) {
 		i.Connect = f.Connect.over(i.Connect)
 	}
 	if v := f.Verification; v != nil {
-		i.Verification = &catalog.Verification{Method: v.Method, Path: v.Path, Headers: v.Headers, Success: v.Success}
+		every, ok := parseAge(v.Interval)
+		if !ok {
+			c.faults.add(wrongFormat, "Verification interval must be a duration such as 6h or 1d", "verification", "interval")
+		}
+		i.Verification = &catalog.Verification{Method: v.Method, Path: v.Path, Headers: v.Headers, Success: v.Success, Interval: every}
 	} else if c.isNull("verification") {
 		i.Verification = nil
 	}

@@ -29,7 +29,7 @@ type integrationData struct {
 	UpdatedAt        string                `json:"updated_at" required:"true" format:"date-time"`
 	Config           configData            `json:"integration_config" required:"true"`
 	Connect          *catalog.ConnectTexts `json:"connect,omitempty"`
-	Verification     *catalog.Verification `json:"verification,omitempty"`
+	Verification     *verificationData     `json:"verification,omitempty"`
 	MaxAge           string                `json:"max_age,omitempty"`
 	Disabled         bool                  `json:"disabled" required:"true"`
 	Source           string                `json:"source" required:"true" enum:"api,config" description:"Integrations of the Caddy config cannot be changed here."`
@@ -51,6 +51,21 @@ type configData struct {
 	KeyLabel      string `json:"keyLabel" required:"true"`
 }
 
+type verificationData struct {
+	Method   string            `json:"method,omitempty"`
+	Path     string            `json:"path" required:"true"`
+	Headers  map[string]string `json:"headers,omitempty"`
+	Success  []int             `json:"success,omitempty"`
+	Interval string            `json:"interval,omitempty"`
+}
+
+func verificationOf(v *catalog.Verification) *verificationData {
+	if v == nil {
+		return nil
+	}
+	return &verificationData{v.Method, v.Path, v.Headers, v.Success, formatAge(v.Interval)}
+}
+
 // null is a field that is there and holds nothing.
 var null = json.RawMessage("null")
 
@@ -61,7 +76,7 @@ func (a *API) integrationData(i *catalog.Integration) integrationData {
 		ForwardWebhooks:  i.ForwardWebhooks,
 		CreatedAt:        stamp(i.CreatedAt), UpdatedAt: stamp(i.UpdatedAt),
 		Config:  configData{i.BaseURL, i.KeyPlacement, i.KeyName, i.ValueTemplate, i.KeyLabel},
-		Connect: i.Connect, Verification: i.Verification, MaxAge: formatAge(i.MaxAge), Disabled: i.Disabled,
+		Connect: i.Connect, Verification: verificationOf(i.Verification), MaxAge: formatAge(i.MaxAge), Disabled: i.Disabled,
 		Source: "api",
 	}
 	if i.Connect != nil {

@@ -50,12 +50,12 @@ func trimmed(v secret.Value) (secret.Value, bool) {
 	return secret.New(t), true
 }
 
-// connected is Nango's answer and, beside it, whether there was something
-// around the key.
+// connected is Nango's answer and, beside it, what was found out about the key.
 type connected struct {
 	ConnectionID string `json:"connectionId" required:"true"`
 	Integration  string `json:"providerConfigKey" required:"true"`
 	Trimmed      bool   `json:"trimmed,omitempty" description:"Blanks or line ends around the key were taken off."`
+	Verified     bool   `json:"verified,omitempty" description:"The upstream was asked, and takes the key."`
 }
 
 // connect makes the connection of a session, or enters another key for one.
@@ -79,11 +79,15 @@ func (a *API) connect(c *call, in *enterKey) (*connected, error) {
 	if err := a.checkConfig(i, conn); err != nil {
 		return nil, err
 	}
+	verdict, err := a.try(ctx, i, conn, in.APIKey, "apiKey")
+	if err != nil {
+		return nil, err
+	}
 	// Who asked may leave; what is begun here is ended.
 	if err := a.enterOnce(context.WithoutCancel(ctx), s, conn, in.APIKey); err != nil {
 		return nil, err
 	}
-	return &connected{ConnectionID: conn.ID, Integration: conn.Integration, Trimmed: in.trimmed}, nil
+	return &connected{ConnectionID: conn.ID, Integration: conn.Integration, Trimmed: in.trimmed, Verified: verdict == Taken}, nil
 }
 
 // enterOnce enters the key of a session. Of all that try, on all nodes, one

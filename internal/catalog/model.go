@@ -62,12 +62,16 @@ type ConnectTexts struct {
 	LogoURL  string `json:"logo_url,omitempty"`
 }
 
-// Verification is the request that tries a key.
+// Verification is the request that tries a key, when it is entered and then now
+// and again.
 type Verification struct {
 	Method  string            `json:"method,omitempty"` // GET, HEAD or POST. Default: GET
 	Path    string            `json:"path"`             // relative to the base URL
 	Headers map[string]string `json:"headers,omitempty"`
 	Success []int             `json:"success,omitempty"` // Default: 2xx
+
+	// Interval is how often known keys are tried. 0: never.
+	Interval time.Duration `json:"interval,omitempty"`
 }
 
 // Connection is one customer's credential for an integration, without its key.
@@ -109,6 +113,13 @@ type Connection struct {
 	AuthFailedVersion int
 	LastAuthFailureAt time.Time
 	LastUsedAt        time.Time // to the minute or so
+
+	// Unverified says that the upstream gave no verdict on the key when it was
+	// entered, nor since. VerifyAt is when the key is due to be tried, zero for
+	// at once. Both are written with a key, and after that by verdicts and
+	// [DB.ClaimVerifications] only.
+	Unverified bool
+	VerifyAt   time.Time
 
 	CreatedAt, UpdatedAt time.Time
 

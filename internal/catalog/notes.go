@@ -49,58 +49,70 @@ func latest(uses []Sighting) []Sighting {
 // that made a difference: a version that was not yet known to be refused. Of
 // all nodes that see the same, one is told so.
 func (db *DB) NoteAuthFailure(ctx context.Context, failures []Sighting) ([]Sighting, error) {
-	return db.note(ctx, "noting refused keys", failures, func(t *tx, s Sighting) (bool, error) {
+	return db.note(ctx, "noting refused keys", failures, func(t *tx, s Sighting) (noted, error) {
 		// A refusal that comes late, of a version before, says nothing of this one.
 		_, err := t.ExecContext(ctx, `
 			UPDATE connections SET last_auth_failure_at = $3
 			WHERE integration = $1 AND id = $2 AND last_auth_failure_at < $3`, s.Integration, s.ID, toMillis(s.At))
 		if err != nil {
-			return false, err
+			return noted{}, err
 		}
 		n, err := t.count(ctx, `
 			UPDATE connections SET auth_failed_version = $3
 			WHERE integration = $1 AND id = $2 AND auth_failed_version < $3`, s.Integration, s.ID, s.Version)
 		if err != nil || n == 0 {
-			return false, err
+			return noted{}, err
 		}
 		if err := t.openAlert(ctx, Alert{
 			Subject: ConnectionSubject(s.Integration, s.ID), Kind: ReasonAuthFailed,
 			Integration: s.Integration, Connection: s.ID, KeyVersion: s.Version,
 		}); err != nil {
-			return false, err
+			return noted{}, err
 		}
-		return true, t.hook(ctx, s.Integration, s.ID, OperationRefresh, ReasonAuthFailed)
+		return noted{changed: true, news: true}, t.hook(ctx, s.Integration, s.ID, OperationRefresh, ReasonAuthFailed)
 	})
 }
 
 // NoteAuthSuccess notes that upstreams took keys, and returns the sightings
 // that made a difference: a version that was known to be refused, or one after
-// it.
+// it. That a key is not unverified any longer is announced, but is no news.
 func (db *DB) NoteAuthSuccess(ctx context.Context, successes []Sighting) ([]Sighting, error) {
-	return db.note(ctx, "noting accepted keys", successes, func(t *tx, s Sighting) (bool, error) {
+	return db.note(ctx, "noting accepted keys", successes, func(t *tx, s Sighting) (noted, error) {
+		verified, err := t.count(ctx, `
+			UPDATE connections SET unverified = false
+			WHERE integration = $1 AND id = $2 AND unverified AND key_version <= $3`, s.Integration, s.ID, s.Version)
+		if err != nil {
+			return noted{}, err
+		}
 		n, err := t.count(ctx, `
 			UPDATE connections SET auth_failed_version = 0
 			WHERE integration = $1 AND id = $2 AND auth_failed_version > 0 AND auth_failed_version <= $3`, s.Integration, s.ID, s.Version)
 		if err != nil || n == 0 {
-			return false, err
+			return noted{changed: verified > 0}, err
 		}
 		if err := t.resolveAlert(ctx, ConnectionSubject(s.Integration, s.ID)); err != nil {
-			return false, err
+			return noted{}, err
 		}
-		return true, t.hook(ctx, s.Integration, s.ID, OperationRefresh, "")
+		return noted{changed: true, news: true}, t.hook(ctx, s.Integration, s.ID, OperationRefresh, "")
 	})
 }
 
-func (db *DB) note(ctx context.Context, doing string, sightings []Sighting, apply func(*tx, Sighting) (bool, error)) ([]Sighting, error) {
+// noted is what became of a sighting: whether the row was changed, and whether
+// that is news.
+type noted struct{ changed, news bool }
+
+func (db *DB) note(ctx context.Context, doing string, sightings []Sighting, apply func(*tx, Sighting) (noted, error)) ([]Sighting, error) {
 	var news []Sighting
 	err := db.write(ctx, doing, func(t *tx) error {
 		for _, s := range sightings {
-			changed, err := apply(t, s)
+			is, err := apply(t, s)
 			if err != nil {
 				return err
 			}
-			if changed {
+			if is.changed {
 				t.changed(s.Integration, s.ID)
+			}
+			if is.news {
 				news = append(news, s)
 			}
 		}

@@ -70,12 +70,15 @@ func (d *Directory) AuthFailed(c *Connection, version int) {
 }
 
 // AuthAccepted notes that the upstream took the connection's key of that
-// version. It may be called for each request: only one after a refusal is
-// written down.
+// version. It may be called for each request: only one after a refusal, or of
+// a key that is unverified, is written down.
 func (d *Directory) AuthAccepted(c *Connection, version int) {
 	s, v := c.slot, int64(version)
 	raise(&s.accepted, v)
-	ends := func() bool { f := s.failed.Load(); return f > 0 && f <= v }
+	ends := func() bool {
+		f, u := s.failed.Load(), s.unverified.Load()
+		return f > 0 && f <= v || u > 0 && u <= v
+	}
 	if ends() {
 		d.note(c, verdict{version, d.opts.Now(), false}, ends, 0)
 	}
@@ -102,6 +105,9 @@ func (d *Directory) note(c *Connection, v verdict, news func() bool, failed int6
 	}
 	n.verdicts[k] = v
 	c.slot.failed.Store(failed)
+	if !v.refused {
+		c.slot.unverified.Store(0)
+	}
 	n.poke()
 }
 
@@ -126,5 +132,15 @@ func (n *notes) sync(k key, s *slot, c *catalog.Connection, otherKey bool) {
 	}
 	if _, pending := n.verdicts[k]; !pending {
 		s.failed.Store(int64(c.AuthFailedVersion))
+		s.unverified.Store(unverified(c))
 	}
+}
+
+// unverified is the version of a key that its upstream gave no verdict on, 0 for
+// none.
+func unverified(c *catalog.Connection) int64 {
+	if !c.Unverified {
+		return 0
+	}
+	return int64(c.KeyVersion)
 }

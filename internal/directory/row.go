@@ -77,4 +77,6 @@ type slot struct {
 	noted    atomic.Int64 // when a use was noted last, in milliseconds
 	failed   atomic.Int64 // the version known to be refused, 0 for none
 	accepted atomic.Int64 // the newest version seen to be accepted
+
+	unverified atomic.Int64 // the version that no verdict is known of, 0 for none
 }

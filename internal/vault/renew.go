@@ -21,7 +21,6 @@ func (s *session) keep(ctx context.Context, t *token) {
 	}
 	ttl, end, renewable := t.ttl, t.born.Add(t.ttl), t.renewable
 	for ctx.Err() == nil {
-		s.until(t, end)
 		if ttl <= 0 { // a root token: nothing to renew, and no reason to log in again
 			s.alive(ctx, t, -1)
 			return
@@ -42,11 +41,16 @@ func (s *session) keep(ctx context.Context, t *token) {
 			s.alive(ctx, t, minLife/2)
 			return
 		}
-		ttl, renewable, end = got, again, time.Now().Add(got)
-		s.mu.Lock()
-		t.ttl = max(t.ttl, got)
-		s.mu.Unlock()
+		ttl, renewable, end = got, again, s.prolong(t, got)
 	}
+}
+
+// prolong notes that t lives for ttl from now, and returns its end.
+func (s *session) prolong(t *token, ttl time.Duration) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.ttl, t.ends = max(t.ttl, ttl), time.Now().Add(ttl)
+	return t.ends
 }
 
 // renewing renews t, trying again until last when Vault is away.
@@ -80,14 +84,14 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		}
 		ttl, renewable, err = s.vault.lookup(ctx, t)
 	}
-	end := time.Now().Add(ttl)
 	s.mu.Lock()
 	t.life = ttl
 	s.mu.Unlock()
+	if ttl > 0 { // a root token has no end
+		s.prolong(t, ttl) // also one that nobody can renew
+	}
 	for renewable && ttl > 0 {
-		s.mu.Lock()
-		t.ttl = max(t.ttl, ttl)
-		s.mu.Unlock()
+		end := s.prolong(t, ttl)
 		if !s.alive(ctx, t, max(minLife/2, jitter(ttl*2/3))) {
 			return false
 		}
@@ -98,14 +102,11 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		if err != nil {
 			break
 		}
-		end = time.Now().Add(got)
 		if got <= t.ttl/2 {
+			s.prolong(t, got)
 			break
 		}
 		ttl, renewable = got, again
-	}
-	if ttl > 0 { // a root token has no end
-		s.until(t, end)
 	}
 	return true
 }

@@ -70,6 +70,7 @@ type lessor interface {
 // session keeps a token alive from Start to Close.
 type session struct {
 	vault lessor
+	said  chronicle
 
 	start sync.Once
 	stop  context.CancelFunc
@@ -97,6 +98,9 @@ func (s *session) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		before := s.vault.fingerprint()
 		t, err := s.vault.login(ctx)
+		if ctx.Err() == nil {
+			s.said.login(t, err)
+		}
 		if err == nil {
 			wait, refused = 0, 0
 			s.publish(t)
@@ -168,6 +172,9 @@ func (s *session) publish(t *token) {
 	defer s.mu.Unlock()
 	s.gen++
 	t.gen, t.born, t.dead = s.gen, time.Now(), make(chan struct{})
+	if t.ttl > 0 {
+		t.ends = t.born.Add(t.ttl)
+	}
 	s.current, s.failed = t, nil
 	s.wakeLocked()
 }
@@ -219,6 +226,7 @@ func (s *session) kill(t *token) {
 	defer s.mu.Unlock()
 	if s.current == t {
 		s.current = nil
+		s.said.died()
 		if s.failed != nil { // an early login failed already: try it again now
 			s.retryLocked()
 		}
