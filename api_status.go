@@ -59,7 +59,7 @@ func (a apiStatus) Connection(integration, id string) api.KeyStatus {
 		return api.KeyStatus{State: api.StateUnknown} // nothing uses its store yet, and a look opens none
 	}
 	st := v.Peek(ref.address(id))
-	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, LastAuthFailureAt: st.RejectedAt}
+	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, LastAuthFailureAt: st.RejectedAt, ExpiresAt: st.Expires}
 	switch {
 	case st.State == "missing" && st.Class == "":
 		s.State = api.StateUnknown // this node was not asked for it

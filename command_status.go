@@ -28,16 +28,19 @@ var statuses = []string{
 
 func statusCommand() *cobra.Command {
 	cmd := operatorFlags(&cobra.Command{
-		Use:   "status [--integration <integration>] [--status <status>]",
+		Use:   "status [--integration <integration>] [--status <status>] [--older-than <age>]",
 		Short: "Shows how stores, integrations and connections are doing",
 		Long: `
 Shows, of the Caddy that is asked, which stores it reaches, and of each key which
 version it has, how old that is, and whether it can be used. A key that this Caddy
-was not asked for yet is "unknown".`,
+was not asked for yet is "unknown". Keys that were not replaced for a quarter:
+
+	$ caddy apikey-inject status --older-than 90d`,
 		RunE: operate(showStatus),
 	})
 	cmd.Flags().String("integration", "", "Only this integration and its connections")
 	cmd.Flags().String("status", "", "Only those in this state: "+strings.Join(statuses, ", "))
+	cmd.Flags().String("older-than", "", "Only keys that were written longer ago, such as 90d or 720h")
 	return cmd
 }
 
@@ -50,12 +53,15 @@ type statusAnswer struct {
 
 // readStatus asks page by page. The API filters by state within a page, so that
 // a short one is not the last: it is done here.
-func readStatus(o operator, integration, status string) (*statusAnswer, error) {
+func readStatus(o operator, integration, status, olderThan string) (*statusAnswer, error) {
 	all := &statusAnswer{Connections: []json.RawMessage{}}
 	for page := 0; ; page++ {
 		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}}
 		if integration != "" {
 			query.Set("integration", integration)
+		}
+		if olderThan != "" {
+			query.Set("older_than", olderThan)
 		}
 		answer := new(statusAnswer)
 		if err := o.do(http.MethodGet, "status?"+query.Encode(), nil, answer); err != nil {
@@ -87,7 +93,7 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 	if status != "" && !slices.Contains(statuses, status) {
 		return fmt.Errorf("there is no such status%s; there are %s", didYouMean(status, statuses), strings.Join(statuses, ", "))
 	}
-	all, err := readStatus(o, fl.String("integration"), status)
+	all, err := readStatus(o, fl.String("integration"), status, fl.String("older-than"))
 	if err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return err
 		}
-		keys = append(keys, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure)})
+		keys = append(keys, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure), since(v.ExpiresAt)})
 	}
 	slices.SortStableFunc(keys, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	if len(keys) == 0 {
@@ -122,7 +128,7 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 		return err
 	}
 	fmt.Println()
-	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "REFUSED"}, keys)
+	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "REFUSED", "RUNS OUT"}, keys)
 }
 
 // storeView is what people are shown of a store.

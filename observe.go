@@ -8,6 +8,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 // observer returns what a ring tells this configuration.
@@ -30,11 +31,18 @@ func (a *App) observer(storeName string) func(keyring.Event) {
 		if e.Err != nil {
 			fields = append(fields, zap.Error(e.Err))
 		}
+		if !e.Expires.IsZero() {
+			fields = append(fields, zap.Time("expires_at", e.Expires))
+		}
+		text := eventText[e.Kind]
+		if e.Field == store.ExpiresField {
+			text = "nobody can tell when a key runs out"
+		}
 		switch e.Kind { //nolint:exhaustive // the others are no good news
 		case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
-			logger.Info(eventText[e.Kind], fields...)
+			logger.Info(text, fields...)
 		default:
-			logger.Warn(eventText[e.Kind], fields...)
+			logger.Warn(text, fields...)
 		}
 	}
 }
@@ -50,6 +58,8 @@ var eventText = map[keyring.Kind]string{
 	keyring.KeyRecovered:   "a key can be read again",
 	keyring.KeyRejected:    "the upstream refuses the newest key, and no other helped",
 	keyring.KeyAccepted:    "the upstream takes the key again",
+	keyring.KeyExpiring:    "a key runs out",
+	keyring.KeyExpired:     "a key has run out, and stays in use",
 	keyring.StoreDown:      "the store is away; keys already held stay in use",
 	keyring.StoreUp:        "the store is back",
 	keyring.StoreThrottled: "the store asks to be left alone for a while",
@@ -74,6 +84,13 @@ func observeCatalog(e directory.Event) {
 		logger.Info("the catalog is back", fields...)
 	case directory.ConnectionRefused:
 		logger.Warn("the upstream refuses the key of a connection", fields...)
+	case directory.ConnectionExpiring, directory.ConnectionExpired:
+		fields = append(fields, zap.Time("expires_at", e.Sighting.At))
+		if e.Kind == directory.ConnectionExpired {
+			logger.Warn("the key of a connection is older than its integration's max_age, and stays in use", fields...)
+			return
+		}
+		logger.Warn("the key of a connection will soon be older than its integration's max_age", fields...)
 	case directory.ConnectionAccepted:
 		logger.Info("the upstream takes the key of a connection again", fields...)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
@@ -67,6 +68,8 @@ type listConnections struct {
 	Tags           map[string]string `query:"tags"`
 	Limit          int               `query:"limit" minimum:"1" maximum:"10000" default:"10000"`
 	Page           int               `query:"page" minimum:"0" maximum:"1000000" default:"0" description:"From 0."`
+
+	before time.Time // when their keys were written; zero: at any time
 }
 
 // defaultLimit is a page when none is asked for: Nango's clients that know no
@@ -93,7 +96,7 @@ func (a *API) listConnections(c *call, in *listConnections) (*connectionsAnswer,
 // the token may see.
 func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, error) {
 	f := catalog.ConnectionFilter{
-		ID: in.ConnectionID, Search: in.Search, EndUserID: in.EndUserID, OrganizationID: in.OrganizationID, Tags: lowered(in.Tags),
+		ID: in.ConnectionID, Search: in.Search, EndUserID: in.EndUserID, OrganizationID: in.OrganizationID, Tags: lowered(in.Tags), KeyBefore: in.before,
 	}
 	limit := in.Limit
 	if limit == 0 {

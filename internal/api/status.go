@@ -9,6 +9,7 @@ import (
 type getStatus struct {
 	Integration string `query:"integration"`
 	Status      string `query:"status" enum:"ok,auth_failed,missing,stale,disabled,origin_changed,unknown"`
+	OlderThan   string `query:"older_than" maxLength:"32" description:"Only keys that were written longer ago: 90d, 720h."`
 	Limit       int    `query:"limit" minimum:"1" maximum:"10000" default:"10000" description:"Of connections, before they are filtered by status."`
 	Page        int    `query:"page" minimum:"0" maximum:"1000000" default:"0" description:"From 0."`
 }
@@ -51,6 +52,10 @@ func (a *API) status(c *call, in *getStatus) (*statusAnswer, error) {
 		return nil, err
 	}
 	answer := &statusAnswer{Stores: a.stores(), Integrations: []integrationStatus{}, Connections: []connectionStatus{}}
+	before, err := a.before(in.OlderThan)
+	if err != nil {
+		return nil, err
+	}
 	wanted := func(s state) bool { return in.Status == "" || in.Status == s.Status }
 	of := make(map[string]*catalog.Integration, len(all))
 	for _, i := range all {
@@ -58,11 +63,11 @@ func (a *API) status(c *call, in *getStatus) (*statusAnswer, error) {
 		if in.Integration != "" && i.UniqueKey != in.Integration || !c.token.AllowsIntegration(i.UniqueKey) {
 			continue
 		}
-		if s := a.integrationStatus(i); wanted(s.state) {
+		if s := a.integrationStatus(i); wanted(s.state) && a.writtenBefore(i, before) {
 			answer.Integrations = append(answer.Integrations, s)
 		}
 	}
-	list, err := a.connections(c, &listConnections{Integrations: in.Integration, Limit: in.Limit, Page: in.Page})
+	list, err := a.connections(c, &listConnections{Integrations: in.Integration, Limit: in.Limit, Page: in.Page, before: before})
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +94,7 @@ func (a *API) integrationStatus(i *catalog.Integration) integrationStatus {
 		},
 		NextRefreshAt: stampOrNull(live.NextRefresh),
 	}
+	s.ExpiresAt, s.Expiry = a.expiry(i, live.UpdatedAt, live.ExpiresAt)
 	if _, ok := a.cfg.Static.Where(i.UniqueKey); ok {
 		s.Source = "config"
 	}

@@ -22,13 +22,21 @@ const (
 	// ConnectionAccepted: an upstream took a connection's key after that. Of
 	// all nodes that see the same, one tells.
 	ConnectionAccepted Kind = "connection_accepted"
+
+	// ConnectionExpiring: a connection's key will be older than the max_age of its
+	// integration, told when 14 days and when one day are left. Of all nodes one tells.
+	ConnectionExpiring Kind = "connection_expiring"
+
+	// ConnectionExpired: it is. The key stays in use. Of all nodes one tells.
+	ConnectionExpired Kind = "connection_expired"
 )
 
 // Event is one thing that happened.
 type Event struct {
 	Kind Kind
 
-	// Sighting is what was seen, for events of a connection.
+	// Sighting is what was seen, for events of a connection. Of a key's age its
+	// time is when the key runs out.
 	Sighting catalog.Sighting
 
 	// Err says why. Only for [CatalogAway].
