@@ -6,6 +6,7 @@ package apikeyinject
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -33,10 +34,11 @@ var outcomes = []string{
 type account struct {
 	integration string
 	connection  string
-	version     int // of the key; 0: none, or the store has none
+	version     int           // of the key; 0: none, or the store has none
+	age         time.Duration // of that version; 0: nothing was sent, or the store does not tell
 	outcome     string
-	status      int
-	upstream    string // host; empty where each connection has its own and none was chosen
+	attempts    int           // to reach the upstream
+	latency     time.Duration // of the last one, to the header of its answer
 }
 
 // MarshalLogObject writes the fields of the access log.
@@ -48,32 +50,55 @@ func (a *account) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if a.version != 0 {
 		enc.AddInt("key_version", a.version)
 	}
+	if a.age != 0 {
+		enc.AddInt64("key_age_seconds", int64(a.age/time.Second))
+	}
 	enc.AddString("outcome", a.outcome)
+	if a.attempts != 0 {
+		enc.AddInt("attempts", a.attempts)
+		enc.AddDuration("upstream_latency", a.latency)
+	}
 	return nil
 }
 
-// settle says of a request what became of it. ren is what was sent, nil when
-// nothing was.
-func (h *Handler) settle(r *http.Request, t *target, repl *caddy.Replacer, ren *rendered, outcome string, status int) {
+// settle says of a request what became of it. ex is how it was sent, nil when it
+// was not.
+func (h *Handler) settle(r *http.Request, t *target, repl *caddy.Replacer, ex *exchange, outcome string, status int) {
 	repl.Set("http.apikey_inject.outcome", outcome)
 	t.counters.count(outcome)
 	if !h.accessLogs && !t.audit {
 		return
 	}
-	connection, _ := repl.GetString("http.apikey_inject.connection")
-	a := &account{integration: t.label, connection: connection, outcome: outcome, status: status}
-	base := t.base
-	if ren != nil {
-		a.version, base = ren.key.Version, ren.base
+	a := &audited{account: account{integration: t.label, outcome: outcome}}
+	if h.connection.expr != "" || h.gateway {
+		a.connection, _ = repl.GetString("http.apikey_inject.connection")
 	}
-	if base != nil {
-		a.upstream = base.Host
+	if ex != nil {
+		a.sent(ex)
 	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && h.accessLogs {
-		extra.Set(zap.Object("apikey_inject", a))
+	if h.accessLogs {
+		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			extra.Set(zap.Object("apikey_inject", &a.account))
+		}
 	}
-	if t.audit {
-		h.auditLine(r, t, repl, a)
+	if !t.audit {
+		return
+	}
+	if entry := h.auditLog.Check(zapcore.InfoLevel, "request"); entry != nil {
+		a.request, a.caller, a.ip, a.status = r, h.callerOf(r, t, repl), clientIP(r), status
+		if base := baseOf(t, ex); base != nil {
+			a.upstream = base.Host
+		}
+		entry.Write(zap.Inline(a))
+	}
+}
+
+// sent says how a request was sent.
+func (a *account) sent(ex *exchange) {
+	key := ex.ren.key
+	a.version, a.attempts, a.latency = key.Version, ex.attempts.n, ex.attempts.latency
+	if !key.CreatedAt.IsZero() {
+		a.age = max(ex.attempts.ended.Sub(key.CreatedAt), 1) // clocks differ
 	}
 }
 
@@ -88,32 +113,7 @@ func (h *Handler) settleSent(r *http.Request, repl *caddy.Replacer, ex *exchange
 	if err != nil {
 		outcome, status = outcomeFailed, statusOf(err)
 	}
-	h.settle(r, ex.target, repl, ex.ren, outcome, status)
-}
-
-// auditLine writes who did what with whose key. The query is left out: it may
-// hold what callers hold secret.
-func (h *Handler) auditLine(r *http.Request, t *target, repl *caddy.Replacer, a *account) {
-	caller, _ := repl.GetString("http.apikey_inject.token")
-	if caller == "" {
-		caller = t.user(repl)
-	}
-	if caller == "" {
-		caller, _ = verifiedSubject(r)
-	}
-	h.auditLog.Info("request",
-		zap.String("caller", caller),
-		zap.String("remote_ip", clientIP(r)),
-		zap.String("integration", a.integration),
-		zap.String("connection", a.connection),
-		zap.Int("key_version", a.version),
-		zap.String("method", r.Method),
-		zap.String("host", r.Host),
-		zap.String("path", r.URL.EscapedPath()),
-		zap.String("upstream", a.upstream),
-		zap.Int("status", a.status),
-		zap.String("outcome", a.outcome),
-	)
+	h.settle(r, ex.target, repl, ex, outcome, status)
 }
 
 func clientIP(r *http.Request) string {

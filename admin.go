@@ -46,8 +46,9 @@ const (
 //	POST   /apikey_inject/explain     what would become of a request, and why
 //	POST   /apikey_inject/refresh     reads a key again now
 //	POST   /apikey_inject/invalidate  forgets what is held of a key
+//	GET    /apikey_inject/health      whether this node can serve what is configured
 //	       /apikey_inject/integrations, connections, providers, status,
-//	       openapi.json               the management API
+//	       token, openapi.json        the management API
 //
 // The management API answers in its own shape, everything else in that of
 // Caddy's admin endpoint. A key comes in a body and never goes out again. The
@@ -77,6 +78,8 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return a.serveExplain(ctx, w, r)
 	case adminRefresh, adminInvalidate:
 		return a.serveHeld(ctx, w, r)
+	case adminHealth:
+		return a.serveHealth(w, r)
 	case adminKeys:
 		return a.serveKeys(w, r)
 	case adminKeyset:
@@ -85,8 +88,8 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	if served, err := a.serveManage(ctx, w, r); served {
 		return err
 	}
-	return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s, and the management API: integrations, connections, providers, status, openapi.json",
-		r.URL.Path, strings.Join([]string{adminKeys, adminKeyset, adminExplain, adminRefresh, adminInvalidate}, ", ")))
+	return apiError(http.StatusNotFound, fmt.Errorf("there is no %s; there are %s, and the management API: integrations, connections, providers, status, token, openapi.json",
+		r.URL.Path, strings.Join([]string{adminKeys, adminKeyset, adminExplain, adminRefresh, adminInvalidate, adminHealth}, ", ")))
 }
 
 // serveKeys reads and writes the keys of a local store.

@@ -58,7 +58,7 @@ func (*adminAPI) serveManage(ctx context.Context, w http.ResponseWriter, r *http
 func manages(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, adminPrefix), "/")
 	switch first {
-	case "integrations", "connections", "providers", "status", "openapi.json":
+	case "integrations", "connections", "providers", "status", "token", "openapi.json":
 		return true
 	}
 	return false
@@ -147,4 +147,12 @@ func (a adminCatalog) Connections(ctx context.Context, f catalog.ConnectionFilte
 		return nil, nil
 	}
 	return a.apiCatalog.Connections(ctx, f)
+}
+
+// Groups implements [api.Catalog].
+func (a adminCatalog) Groups(ctx context.Context, integrations []string) ([]catalog.Group, error) {
+	if a.none() {
+		return nil, nil
+	}
+	return a.apiCatalog.Groups(ctx, integrations)
 }

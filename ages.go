@@ -68,10 +68,8 @@ func (a *App) keepAges() {
 // tellOwnAges tells of the configuration's keys, by what this node holds.
 func (a *App) tellOwnAges() {
 	for _, k := range a.aged {
-		a.mu.Lock()
-		v := a.views[k.store]
-		a.mu.Unlock()
-		if v == nil {
+		v := a.viewNow(k.store)
+		if v == nil || v.ring.newest() != a {
 			continue
 		}
 		st := v.Peek(k.address)
@@ -81,10 +79,13 @@ func (a *App) tellOwnAges() {
 		ends := st.CreatedAt.Add(k.maxAge)
 		l := keyring.LifetimeOf(st.CreatedAt, ends, time.Now())
 		id := fmt.Sprintf("%s\n%s\n%d\n%s\n%s", a.modules[k.store].identity(), k.address, st.Version, st.CreatedAt, k.maxAge)
-		if was, _ := toldAges.Swap(id, l); l == keyring.Unlimited || was == l {
+		if l == keyring.Unlimited {
 			continue
 		}
-		a.observer(k.store)(keyring.Event{Kind: l.Kind(), Address: k.address, Version: st.Version, Expires: ends})
+		if was, _ := toldAges.Swap(id, l); was == l {
+			continue
+		}
+		a.observer(k.store, v.ring)(keyring.Event{Kind: l.Kind(), Address: k.address, Version: st.Version, Expires: ends})
 	}
 }
 

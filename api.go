@@ -44,6 +44,14 @@ type API struct {
 	// Default: links are empty.
 	ConnectURL string `json:"connect_url,omitempty"`
 
+	// Who is told of connections. Default: nobody.
+	Webhook *Webhook `json:"webhook,omitempty"`
+
+	// The URL of an incoming webhook of Slack, as a placeholder such as
+	// `{env.SLACK_WEBHOOK}`: people are told there what is wrong with keys and
+	// stores, once for each, and when it is over. Default: none.
+	Slack string `json:"slack,omitempty"`
+
 	// The methods of requests that the gateway sends again when a caller asks
 	// for `Retries`. Default: `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`.
 	RetryMethods []string `json:"retry_methods,omitempty"`
@@ -51,6 +59,10 @@ type API struct {
 	// The longest wait that an upstream may ask for between two attempts; one
 	// that asks for more gets no further attempt. Default: 1m.
 	RetryMaxWait caddy.Duration `json:"retry_max_wait,omitempty"`
+
+	// Serve the dashboard, a page for people who have a token, below `/dashboard/`.
+	// Default: false.
+	Dashboard bool `json:"dashboard,omitempty"`
 
 	// Write a line for every request of the gateway to the logger
 	// `apikey_inject.audit`, as routes do. Changes are always written there.
@@ -116,6 +128,12 @@ func (a *API) check() error {
 	if err := checkConnectURL(a.ConnectURL); err != nil {
 		return &fieldError{"connect_url", err}
 	}
+	if err := a.Webhook.check(); err != nil {
+		return fmt.Errorf("webhook.%w", err)
+	}
+	if err := checkSlack(a.Slack); err != nil {
+		return &fieldError{"slack", err}
+	}
 	for key, hosts := range a.BaseURLOverride {
 		if err := checkUniqueKey(key); err != nil {
 			return &fieldError{"base_url_override", err}
@@ -175,6 +193,9 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 	} else {
 		a.app.useCatalog()
 	}
+	if err := a.provisionOutside(); err != nil {
+		return err
+	}
 	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix, ConnectURL: a.ConnectURL})
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
@@ -225,6 +246,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	rest, ok := inject.StripPrefix(inject.EscapedPath(r.URL), a.StripPrefix+proxyPath)
 	if ok && (rest == "" || rest[0] == '/') {
 		return a.gateway.ServeHTTP(w, r, next)
+	}
+	if r.URL.Path == a.StripPrefix+healthPath {
+		return a.serveHealth(w, r)
+	}
+	if a.Dashboard && a.serveDashboard(w, r) {
+		return nil
 	}
 	if carriesSession(r, a.StripPrefix) {
 		skipLog(r)

@@ -29,6 +29,7 @@ func (a *App) newAPI(cfg api.Config) *api.API {
 	cfg.Keys, cfg.Static, cfg.Status = apiKeys{a}, apiStatic{a}, apiStatus{a}
 	cfg.Sessions, cfg.Trials = apiSessions{a}, apiTrials{a}
 	cfg.Audit = a.auditChange
+	cfg.Observe = observeAPI
 	cfg.Log = a.ctx.Slogger()
 	cfg.CheckBaseURL = func(s string) error {
 		_, err := inject.ParseBaseTemplate(s)
@@ -49,6 +50,7 @@ func (a *App) auditChange(e api.AuditEntry) {
 		zap.Int("status", e.Status),
 		zap.String("code", e.Code),
 	)
+	a.tellChange(e)
 }
 
 // checkConnectionConfig refuses values that the base URL could not take, and
@@ -162,6 +164,16 @@ func (a apiCatalog) Connection(ctx context.Context, integration, id string) (*ca
 // Connections implements [api.Catalog].
 func (a apiCatalog) Connections(ctx context.Context, f catalog.ConnectionFilter) ([]*catalog.Connection, error) {
 	return read(a.App, func(db *catalog.DB) ([]*catalog.Connection, error) { return db.Connections(ctx, f) })
+}
+
+// Groups implements [api.Catalog].
+func (a apiCatalog) Groups(ctx context.Context, integrations []string) ([]catalog.Group, error) {
+	return read(a.App, func(db *catalog.DB) ([]catalog.Group, error) { return db.Groups(ctx, integrations) })
+}
+
+// ConnectionsIn implements [api.Catalog].
+func (a apiCatalog) ConnectionsIn(ctx context.Context, g catalog.Group, limit, offset int) ([]*catalog.Connection, error) {
+	return read(a.App, func(db *catalog.DB) ([]*catalog.Connection, error) { return db.ConnectionsIn(ctx, g, limit, offset) })
 }
 
 // UpdateConnection implements [api.Catalog].

@@ -94,7 +94,11 @@ func (a apiKeys) Enter(ctx context.Context, c *catalog.Connection, key secret.Va
 	if c.Origin, err = a.originOf(ctx, c.Integration); err != nil {
 		return err
 	}
-	return a.write(ctx, c.Integration, c.ID, func(*catalog.DB) error { return keeper.Enter(ctx, c, key) })
+	err = a.write(ctx, c.Integration, c.ID, func(*catalog.DB) error { return keeper.Enter(ctx, c, key) })
+	if err == nil {
+		a.tellEntered(c)
+	}
+	return err
 }
 
 // originOf says where keys that are entered now may go.

@@ -58,7 +58,9 @@ func (a apiSessions) Seal(ctx context.Context, s *session.Session) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return all.Seal(ctx, s)
+	token, err := all.Seal(ctx, s)
+	countSession("made", err)
+	return token, err
 }
 
 // Open implements [api.Sessions].
@@ -67,7 +69,9 @@ func (a apiSessions) Open(ctx context.Context, token string) (*session.Session, 
 	if err != nil {
 		return nil, err
 	}
-	return all.Open(ctx, token)
+	s, err := all.Open(ctx, token)
+	countSession("", err)
+	return s, err
 }
 
 // Check implements [api.Sessions].
@@ -76,7 +80,9 @@ func (a apiSessions) Check(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
-	return all.Check(ctx, s)
+	err = all.Check(ctx, s)
+	countSession("", err)
+	return err
 }
 
 // Use implements [api.Sessions].
@@ -85,7 +91,9 @@ func (a apiSessions) Use(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
-	return all.Use(ctx, s)
+	err = all.Use(ctx, s)
+	countSession("used", err)
+	return err
 }
 
 // Free implements [api.Sessions].
@@ -94,7 +102,9 @@ func (a apiSessions) Free(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
-	return all.Free(ctx, s)
+	err = all.Free(ctx, s)
+	countSession("freed", err)
+	return err
 }
 
 // Fail implements [api.Sessions].

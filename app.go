@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/custody"
@@ -61,11 +62,15 @@ type App struct {
 	sweeping sync.Once
 	operated onDemand
 	trying   tryOnDemand
+	events   *caddyevents.App // nil: the configuration has none
+	crowded  sync.Once        // that events are dropped is logged once
+	owners   atomic.Pointer[owners]
 
 	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
 	started bool
 	ended   bool // cleaned up; requests of this configuration may still run
 	writes  bool // something writes to the catalog
+	outside *outside
 	keeper  *custody.Custody
 	keptIn  *openCatalog // of keeper
 	views   map[string]*heldView
@@ -125,6 +130,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	for _, i := range a.Integrations {
 		a.ages(i)
 	}
+	a.useEvents(ctx)
 	return a.registerMetrics(ctx)
 }
 
@@ -178,12 +184,17 @@ const openBudget = time.Minute
 // database has to open: what keeps it from that is a mistake, and does not go by
 // itself.
 func (a *App) Start() error {
+	a.findOwners()
+	if p := a.opened.Load(); p != nil {
+		p.join(a)
+	}
 	if err := a.startStores(); err != nil {
 		return err
 	}
 	if err := a.startCatalog(); err != nil {
 		return err
 	}
+	a.startOutside()
 	if a.writes {
 		a.keepSwept()
 	}
@@ -203,11 +214,12 @@ func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for name, v := range a.views {
-		v.Close()
-		v.ring.release()
+		v.end(a)
 		delete(a.views, name)
 	}
 	if p := a.opened.Load(); p != nil && !a.ended {
+		a.stopOutside(p)
+		p.leave(a)
 		p.release()
 	}
 	a.ended = true

@@ -62,7 +62,7 @@ func (c *Catalog) config() (catalog.Config, error) {
 		return catalog.Config{}, err
 	}
 	x := expander{repl: caddy.NewReplacer()}
-	cfg := catalog.Config{Driver: "sqlite"}
+	cfg := catalog.Config{Driver: "sqlite", Observe: observeQuery}
 	switch {
 	case c != nil && c.Driver == "postgres":
 		cfg.Driver, cfg.URL = "postgres", x.secret("catalog.url", c.URL)

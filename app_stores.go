@@ -12,6 +12,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/vault"
 )
 
 // This file holds the stores of a configuration: their modules, and its views of
@@ -46,6 +47,17 @@ type keyStore interface {
 type heldView struct {
 	*keyring.View
 	ring *pooledRing
+	deaf func() // ends what the store's client tells; nil: it tells nothing
+}
+
+// end gives a view and its ring back.
+func (v *heldView) end(a *App) {
+	v.Close()
+	if v.deaf != nil {
+		v.deaf()
+	}
+	v.ring.leave(a)
+	v.ring.release()
 }
 
 func (a *App) loadStores(ctx caddy.Context) error {
@@ -139,7 +151,7 @@ func (a *App) heldView(name string) (*heldView, error) {
 		return nil, err
 	}
 	opts := mod.options()
-	opts.Observe = a.observer(name)
+	opts.Observe = a.observer(name, ring)
 	v := &heldView{View: ring.View(opts), ring: ring}
 	if a.started { // an integration that a request chose is the first in this store
 		if err := a.startStore(a.ctx, name, v); err != nil {
@@ -148,8 +160,7 @@ func (a *App) heldView(name string) (*heldView, error) {
 		}
 	}
 	if a.ended { // lingers for the requests that still run
-		v.Close()
-		ring.release()
+		v.end(a)
 		return v, nil
 	}
 	a.views[name] = v
@@ -174,6 +185,10 @@ func (a *App) startStores() error {
 func (a *App) startStore(ctx context.Context, name string, v *heldView) error {
 	if err := a.modules[name].start(ctx, v.ring.store); err != nil {
 		return fmt.Errorf("store %s: %w", name, err)
+	}
+	v.ring.join(a)
+	if c, ok := v.ring.store.(*vault.Client); ok {
+		v.deaf = c.OnToken(a.observeToken(name, v.ring))
 	}
 	v.Start()
 	return nil

@@ -20,8 +20,9 @@ func init() {
 }
 
 var (
-	apiWords   = []string{"token", "strip_prefix", "connect_url", "base_url_override", "retry_methods", "retry_max_wait", "audit", "proxy"}
-	tokenWords = []string{"scopes", "integrations", "connections"}
+	apiWords     = []string{"token", "strip_prefix", "connect_url", "base_url_override", "webhook", "slack", "retry_methods", "retry_max_wait", "dashboard", "audit", "proxy"}
+	tokenWords   = []string{"scopes", "integrations", "connections"}
+	webhookWords = []string{"secret"}
 )
 
 // parseAPI parses the handler directive of the management API and the gateway.
@@ -36,8 +37,13 @@ var (
 //	    connect_url       <url>
 //	    strip_prefix      <prefix>
 //	    base_url_override <unique key> <hosts...>
+//	    webhook <url> {
+//	        secret <placeholder>
+//	    }
+//	    slack             <placeholder>
 //	    retry_methods     <methods...>
 //	    retry_max_wait    <duration>
+//	    dashboard         on|off
 //	    audit             on|off
 //	    proxy {
 //	        # any option of reverse_proxy but to and dynamic
@@ -63,10 +69,19 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			err = p.once(d, func() error { return checkedArg(d, &a.StripPrefix, checkStripPrefix) })
 		case "connect_url":
 			err = p.once(d, func() error { return checkedArg(d, &a.ConnectURL, checkConnectURL) })
+		case "webhook":
+			err = p.once(d, func() error { return a.parseWebhook(d) })
+		case "slack":
+			err = p.once(d, func() error { return checkedArg(d, &a.Slack, checkSlack) })
 		case "retry_methods":
 			err = p.once(d, func() error { return listArgs(d, &a.RetryMethods) })
 		case "retry_max_wait":
 			err = p.once(d, func() error { return parseDuration(d, &a.RetryMaxWait) })
+		case "dashboard":
+			var on *bool
+			if err = p.once(d, func() error { return onOff(d, &on) }); err == nil {
+				a.Dashboard = *on
+			}
 		case "audit":
 			err = p.once(d, func() error { return onOff(d, &a.Audit) })
 		case "proxy":
@@ -109,6 +124,24 @@ func (a *API) parseToken(d *caddyfile.Dispenser) error {
 	}
 	a.Tokens = append(a.Tokens, t)
 	return nil
+}
+
+func (a *API) parseWebhook(d *caddyfile.Dispenser) error {
+	at := here(d)
+	a.Webhook = new(Webhook)
+	if !d.Args(&a.Webhook.URL) || d.NextArg() {
+		return at.Errf("webhook: wrong number of arguments; write: webhook <url>, and its secret in a block")
+	}
+	p := newIntegrationParser(nil)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "secret" {
+			return d.Errf("unknown subdirective %q of webhook%s; known are %s", d.Val(), didYouMean(d.Val(), webhookWords), strings.Join(webhookWords, ", "))
+		}
+		if err := p.once(d, func() error { return checkedArg(d, &a.Webhook.Secret, checkSecret) }); err != nil {
+			return err
+		}
+	}
+	return p.report(a.Webhook.check(), at)
 }
 
 func (a *API) parseOverride(d *caddyfile.Dispenser) error {

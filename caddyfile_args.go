@@ -15,7 +15,7 @@ import (
 // what was written: a secret of several words would be in it.
 var usages = map[string]string{
 	"integration": "<unique_key> [<base_url>]", "store": "vault|local [<name>]", "catalog": "sqlite [<file>], or catalog postgres <placeholder of the URL>",
-	"base_url": "<url>", "connect_url": "<url>", "placement": "header|query", "name": "<name>", "template": "<template with ${apiKey}>, in quotes when it has spaces",
+	"base_url": "<url>", "connect_url": "<url>", "placement": "header|query", "name": "<name>", "logo": "<https url|file>", "failures": "<events> <window>, such as 100 10m", "template": "<template with ${apiKey}>, in quotes when it has spaces",
 	"key": "<path> [<field>]", "strip_prefix": "<prefix>", "connection": "<id>", "caller": "<placeholder>",
 	"allow":        "user|client_cert|token <names...>, or allow anyone",
 	"allow_origin": "<origins...>", "connection_config": "{ ... }", "transport": "http { ... }",

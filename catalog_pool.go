@@ -4,9 +4,11 @@ package apikeyinject
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +17,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/alert"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
 
 // catalogRetry parts two attempts to open a database that is away.
@@ -36,6 +40,13 @@ type pooledCatalog struct {
 	cancel context.CancelFunc
 	users  int         // guarded by catalogs
 	timer  *time.Timer // likewise; runs while users is 0
+
+	mu       sync.Mutex // not that of catalogs: it is held while directories end, which tell until then
+	apps     []*App     // those started that use it, the newest last
+	webhooks *webhook.Sender
+	alerts   *alert.Teller
+	telling  sync.Once
+	told     sync.WaitGroup // webhooks and alerts run
 
 	opening sync.Mutex // held while it is tried for the first time
 	waiting bool       // it was away, and is tried again in the background
@@ -82,6 +93,8 @@ func acquireCatalog(cfg catalog.Config) *pooledCatalog {
 	if !ok {
 		p = &pooledCatalog{cfg: cfg, id: id}
 		p.ctx, p.cancel = context.WithCancel(context.Background())
+		p.webhooks = webhook.NewSender(outbox{p}, processLogger("apikey_inject.webhooks"))
+		p.alerts = alert.New(book{p}, rand.Text(), processLogger("apikey_inject.alerts"))
 		catalogs.byID[id] = p
 	}
 	if p.timer != nil {
@@ -112,8 +125,33 @@ func (p *pooledCatalog) release() {
 	})
 }
 
+// join makes a the newest configuration of those that use the catalog, and leave
+// undoes that.
+func (p *pooledCatalog) join(a *App) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apps = append(p.apps, a)
+}
+
+func (p *pooledCatalog) leave(a *App) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apps = slices.DeleteFunc(p.apps, func(other *App) bool { return other == a })
+}
+
+// newest returns the newest configuration that uses the catalog, nil for none.
+func (p *pooledCatalog) newest() *App {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.apps) == 0 {
+		return nil
+	}
+	return p.apps[len(p.apps)-1]
+}
+
 func (p *pooledCatalog) close(ctx context.Context) {
 	p.cancel()
+	p.told.Wait() // what is under way is cut off, and left to who comes next
 	if open := p.ready.Swap(nil); open != nil {
 		err := errors.Join(open.dir.Close(ctx), open.db.Close())
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -126,6 +164,10 @@ func (p *pooledCatalog) close(ctx context.Context) {
 // cannot be opened is a mistake, and an error; a server that is away is waited
 // for in the background.
 func (p *pooledCatalog) open(ctx context.Context, logger *zap.Logger) error {
+	p.telling.Do(func() {
+		p.told.Go(func() { p.webhooks.Run(p.ctx) })
+		p.told.Go(func() { p.alerts.Run(p.ctx) })
+	})
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	if p.ready.Load() != nil || p.waiting {
@@ -190,7 +232,7 @@ func (p *pooledCatalog) try(ctx context.Context) error {
 
 // publish has a database used, unless it was closed meanwhile.
 func (p *pooledCatalog) publish(ctx context.Context, db *catalog.DB) error {
-	dir := directory.New(db, directory.Options{Observe: observeCatalog})
+	dir := directory.New(db, directory.Options{Observe: p.observe})
 	dir.Start(p.ctx)
 	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir, session.New(db, time.Now)}) {
 		return errors.Join(dir.Close(ctx), db.Close())

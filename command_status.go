@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -28,59 +29,61 @@ var statuses = []string{
 
 func statusCommand() *cobra.Command {
 	cmd := operatorFlags(&cobra.Command{
-		Use:   "status [--integration <integration>] [--status <status>] [--older-than <age>]",
+		Use:   "status [--integration <integration>] [--status <status>] [--older-than <age>] [--exit-code]",
 		Short: "Shows how stores, integrations and connections are doing",
 		Long: `
-Shows, of the Caddy that is asked, which stores it reaches, and of each key which
-version it has, how old that is, and whether it can be used. A key that this Caddy
-was not asked for yet is "unknown". Keys that were not replaced for a quarter:
+Shows which stores the Caddy that is asked reaches, how many connections are in
+which state, and of each key which version it has, how old that is, and whether it
+can be used; those that need somebody first. Keys that nobody replaced for a quarter:
 
-	$ caddy apikey-inject status --older-than 90d`,
+	$ caddy apikey-inject status --older-than 90d
+
+With --exit-code the exit code is 1 when something needs somebody: a store that is
+away, a key that is refused, missing or stale, or one whose integration leads
+elsewhere now.`,
 		RunE: operate(showStatus),
 	})
 	cmd.Flags().String("integration", "", "Only this integration and its connections")
 	cmd.Flags().String("status", "", "Only those in this state: "+strings.Join(statuses, ", "))
 	cmd.Flags().String("older-than", "", "Only keys that were written longer ago, such as 90d or 720h")
+	cmd.Flags().Bool("exit-code", false, "Exit with 1 when something needs somebody, whatever is shown")
 	return cmd
 }
 
 // statusAnswer is the answer of the management API, which a script gets whole.
 type statusAnswer struct {
 	Stores       []json.RawMessage `json:"stores"`
+	Totals       map[string]int    `json:"totals"`
 	Integrations []json.RawMessage `json:"integrations"`
 	Connections  []json.RawMessage `json:"connections"`
 }
 
-// readStatus asks page by page. The API filters by state within a page, so that
-// a short one is not the last: it is done here.
+// readStatus asks page by page.
 func readStatus(o operator, integration, status, olderThan string) (*statusAnswer, error) {
-	all := &statusAnswer{Connections: []json.RawMessage{}}
-	for page := 0; ; page++ {
-		query := url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}}
-		if integration != "" {
-			query.Set("integration", integration)
-		}
-		if olderThan != "" {
-			query.Set("older_than", olderThan)
-		}
-		answer := new(statusAnswer)
-		if err := o.do(http.MethodGet, "status?"+query.Encode(), nil, answer); err != nil {
-			return nil, err
-		}
-		last := len(answer.Connections) < pageSize
-		all.Stores, all.Integrations = answer.Stores, answer.Integrations
-		all.Connections = append(all.Connections, answer.Connections...)
-		if last {
-			break
-		}
+	all := &statusAnswer{Integrations: []json.RawMessage{}, Connections: []json.RawMessage{}}
+	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
+	if integration != "" {
+		query.Set("integration", integration)
 	}
 	if status != "" {
-		other := func(raw json.RawMessage) bool {
-			var v connectionView
-			return json.Unmarshal(raw, &v) != nil || v.Status != status
+		query.Set("status", status)
+	}
+	if olderThan != "" {
+		query.Set("older_than", olderThan)
+	}
+	for page := new(int); page != nil; {
+		query.Set("page", strconv.Itoa(*page))
+		var answer struct {
+			statusAnswer
+			Next *int `json:"next_page"`
 		}
-		all.Integrations = slices.DeleteFunc(all.Integrations, other)
-		all.Connections = slices.DeleteFunc(all.Connections, other)
+		if err := o.do(http.MethodGet, "status?"+query.Encode(), nil, &answer); err != nil {
+			return nil, err
+		}
+		page = answer.Next
+		all.Stores, all.Totals = answer.Stores, answer.Totals
+		all.Integrations = append(all.Integrations, answer.Integrations...)
+		all.Connections = append(all.Connections, answer.Connections...)
 	}
 	return all, nil
 }
@@ -97,35 +100,88 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, all)
-	}
-	stores := make([][]string, 0, len(all.Stores))
-	for _, raw := range all.Stores {
-		var s storeView
-		if err := json.Unmarshal(raw, &s); err != nil {
-			return err
-		}
-		stores = append(stores, []string{s.Name, s.Module, s.state(), s.login()})
-	}
-	if err := printTable(os.Stdout, []string{"STORE", "KIND", "STATE", "LOGIN"}, stores); err != nil {
+	stores, ill, err := all.stores()
+	if err != nil {
 		return err
 	}
-	keys := make([][]string, 0, len(all.Integrations)+len(all.Connections))
-	for _, raw := range slices.Concat(all.Integrations, all.Connections) {
+	keys, illKeys, err := all.keys()
+	if err != nil {
+		return err
+	}
+	if fl.Bool("json") {
+		err = printJSON(os.Stdout, all)
+	} else {
+		err = all.print(stores, keys)
+	}
+	if err != nil || !fl.Bool("exit-code") {
+		return err
+	}
+	// The totals are of all connections, also of those that are not shown.
+	ill += illKeys
+	for _, state := range needy {
+		ill += all.Totals[state]
+	}
+	if ill > 0 {
+		return fmt.Errorf("not all is well: %s", count(ill, "store or key")+" to look after")
+	}
+	return nil
+}
+
+// needy are the states in which a key needs somebody.
+var needy = []string{api.StateAuthFailed, api.StateMissing, api.StateStale, api.StateOriginChanged}
+
+// stores returns the rows of stores, and how many of them are away.
+func (s *statusAnswer) stores() (rows [][]string, away int, err error) {
+	for _, raw := range s.Stores {
+		var v storeView
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return nil, 0, err
+		}
+		if v.state() != "reachable" {
+			away++
+		}
+		rows = append(rows, []string{v.Name, v.Module, v.state(), since(v.Since), v.login()})
+	}
+	return rows, away, nil
+}
+
+// keys returns the rows of keys, and how many of the integrations' own need
+// somebody: those of connections are in the totals.
+func (s *statusAnswer) keys() (rows [][]string, ill int, err error) {
+	for _, raw := range slices.Concat(s.Integrations, s.Connections) {
 		var v struct {
 			connectionView
 			UniqueKey string `json:"unique_key"`
 		}
 		if err := json.Unmarshal(raw, &v); err != nil {
-			return err
+			return nil, 0, err
 		}
-		keys = append(keys, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure), since(v.ExpiresAt)})
+		if v.UniqueKey != "" && slices.Contains(needy, v.Status) {
+			ill++
+		}
+		rows = append(rows, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure), since(v.ExpiresAt)})
 	}
-	slices.SortStableFunc(keys, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
+	return rows, ill, nil
+}
+
+func (s *statusAnswer) print(stores, keys [][]string) error {
+	if err := printTable(os.Stdout, []string{"STORE", "KIND", "STATE", "SINCE", "LOGIN"}, stores); err != nil {
+		return err
+	}
 	if len(keys) == 0 {
 		_, err := fmt.Println("\nThere is no such integration or connection.")
 		return err
+	}
+	var sums []string
+	n := 0
+	for _, state := range statuses {
+		if s.Totals[state] > 0 {
+			n += s.Totals[state]
+			sums = append(sums, fmt.Sprintf("%s %s", humanize.Comma(int64(s.Totals[state])), state))
+		}
+	}
+	if n > 0 {
+		fmt.Printf("\n%s: %s\n", count(n, "connection"), strings.Join(sums, ", "))
 	}
 	fmt.Println()
 	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "REFUSED", "RUNS OUT"}, keys)
@@ -133,11 +189,12 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 
 // storeView is what people are shown of a store.
 type storeView struct {
-	Name      string `json:"name"`
-	Module    string `json:"module"`
-	Reachable bool   `json:"reachable"`
-	Sealed    bool   `json:"sealed"`
-	TokenTTL  *int64 `json:"token_ttl_seconds"`
+	Name      string  `json:"name"`
+	Module    string  `json:"module"`
+	Reachable bool    `json:"reachable"`
+	Sealed    bool    `json:"sealed"`
+	Since     *string `json:"since"`
+	TokenTTL  *int64  `json:"token_ttl_seconds"`
 }
 
 func (s *storeView) state() string {

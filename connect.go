@@ -11,10 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/limit"
 	"github.com/apikeyinject/caddy-apikey-inject/web"
 )
 
@@ -32,9 +35,18 @@ type Connect struct {
 	// `nango.auth()`. Default: none.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
-	api    *api.API
-	policy string // Content-Security-Policy
-	page   []byte
+	// Whose page it is. Default: nobody's.
+	Brand *Brand `json:"brand,omitempty"`
+
+	// How often calls from one client address may fail. Default: 100 in 10m.
+	Failures *FailureLimit `json:"failures,omitempty"`
+
+	logger   *zap.Logger
+	failures *limit.Failures
+	brand    *brand
+	api      *api.API
+	policy   string // Content-Security-Policy
+	page     []byte
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,7 +67,14 @@ func (c *Connect) check() error {
 	if err := checkOrigins("frame_ancestors", c.FrameAncestors); err != nil {
 		return err
 	}
-	return checkOrigins("allowed_origins", c.AllowedOrigins)
+	if err := checkOrigins("allowed_origins", c.AllowedOrigins); err != nil {
+		return err
+	}
+	if err := c.Failures.check(); err != nil {
+		return err
+	}
+	_, err := c.Brand.check()
+	return err
 }
 
 // checkOrigins refuses what is no origin. A policy could be ended, or opened for
@@ -74,6 +93,7 @@ func checkOrigins(field string, list []string) error {
 
 // Provision reads the configuration, and nothing else.
 func (c *Connect) Provision(ctx caddy.Context) error {
+	c.logger = ctx.Logger()
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -82,19 +102,28 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.useAPI()
+	c.failures = c.Failures.counter()
 	c.api = app.newAPI(api.Config{Catalog: apiCatalog{app}})
-	ancestors := "'none'"
-	if len(c.FrameAncestors) > 0 {
-		ancestors = strings.Join(c.FrameAncestors, " ")
+	if c.brand, err = c.Brand.load(); err != nil {
+		return err
 	}
-	c.policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-		"base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors
+	c.policy = policy(c.FrameAncestors, c.brand.logoSource)
 	var page bytes.Buffer
-	if err := web.ConnectPage.Execute(&page, c.FrameAncestors); err != nil {
+	if err := web.ConnectPage.Execute(&page, web.ConnectData{Parents: c.FrameAncestors, Brand: c.brand.Brand}); err != nil {
 		return fmt.Errorf("writing the Connect page: %w", err)
 	}
 	c.page = page.Bytes()
 	return nil
+}
+
+// policy returns the Content-Security-Policy of the page.
+func policy(ancestors []string, picture string) string {
+	if len(ancestors) == 0 {
+		ancestors = []string{"'none'"}
+	}
+	pictures := strings.TrimSpace("'self' " + picture)
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src " + pictures + "; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors " + strings.Join(ancestors, " ")
 }
 
 // ServeHTTP answers with the page or one of its files, or a call with the token
@@ -104,32 +133,41 @@ func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		skipLog(r)
 	}
 	c.guard(w.Header())
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		if r.URL.Path == "/" {
-			http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(c.page))
-			return nil
-		}
-		if name, ok := asset(r.URL.Path); ok {
-			http.ServeFileFS(w, r, web.ConnectAssets(), name) //nolint:gosec // an embedded folder, and a file that is in it
-			return nil
-		}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && c.serveFile(w, r) {
+		return nil
 	}
 	if c.share(w.Header(), r) && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	c.api.ServeConnect(w, r)
+	c.serveAPI(w, r)
 	return nil
 }
 
-// asset returns the name of the page's file at a path, if there is one.
-func asset(path string) (name string, ok bool) {
-	name, ok = strings.CutPrefix(path, "/assets/")
-	if !ok || !fs.ValidPath(name) {
-		return "", false
+// serveFile answers with the page or one of its files, if there is one at the
+// path.
+func (c *Connect) serveFile(w http.ResponseWriter, r *http.Request) bool {
+	content := func(name string, b []byte) bool {
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(b))
+		return true
 	}
-	info, err := fs.Stat(web.ConnectAssets(), name)
-	return name, err == nil && info.Mode().IsRegular()
+	name, ok := strings.CutPrefix(r.URL.Path, "/assets/")
+	switch {
+	case r.URL.Path == "/":
+		return content("index.html", c.page)
+	case !ok || !fs.ValidPath(name):
+		return false
+	case name == "brand.css" && c.brand.Button != nil:
+		return content(name, c.brand.Styles())
+	case name == brandLogo && c.brand.logo != nil:
+		w.Header().Set("Content-Type", c.brand.logoType)
+		return content(name, c.brand.logo)
+	}
+	if info, err := fs.Stat(web.ConnectAssets(), name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	http.ServeFileFS(w, r, web.ConnectAssets(), name) //nolint:gosec // an embedded folder, and a file that is in it
+	return true
 }
 
 // guard sets what browsers are to keep to.

@@ -31,6 +31,7 @@ type exchange struct {
 	origin string // the web page that may read the answer, or empty
 
 	replayed bool // sent once more, with another key
+	attempts attempts
 
 	// explained takes the request instead of the upstream, when it is only to
 	// be explained. Nil: it is sent.

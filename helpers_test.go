@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -77,7 +78,7 @@ func (m *memory) put(path, key string) {
 	defer m.mu.Unlock()
 	m.docs[store.Address{Path: path}] = &store.Document{
 		Fields:  map[string]store.Field{"apiKey": {Kind: "string", Value: secret.New(key)}},
-		Version: 3,
+		Version: 3, CreatedAt: time.Now().Add(-time.Hour),
 	}
 }
 

@@ -198,6 +198,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		return h.refuse(w, r, t, repl, fail)
 	}
 	ex := &exchange{Context: r.Context(), owner: h.transport, target: t, call: c, origin: origin}
+	ex.attempts.timed = h.accessLogs || t.audit
 	if fail := h.resolve(r, ex, repl); fail != nil {
 		return h.refuse(w, r, t, repl, fail)
 	}

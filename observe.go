@@ -8,43 +8,55 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// observer returns what a ring tells this configuration.
-func (a *App) observer(storeName string) func(keyring.Event) {
-	logger := a.logger.With(zap.String("store", storeName))
-	return func(e keyring.Event) {
-		fields := []zap.Field{zap.String("event", string(e.Kind))}
-		if e.Address.Path != "" {
-			fields = append(fields, zap.String("key", e.Address.String()))
-		}
-		if e.Field != "" {
-			fields = append(fields, zap.String("field", e.Field))
-		}
-		if e.Version != 0 {
-			fields = append(fields, zap.Int("version", e.Version))
-		}
-		if e.Class != "" {
-			fields = append(fields, zap.String("class", e.Class))
-		}
-		if e.Err != nil {
-			fields = append(fields, zap.Error(e.Err))
-		}
-		if !e.Expires.IsZero() {
-			fields = append(fields, zap.Time("expires_at", e.Expires))
-		}
-		text := eventText[e.Kind]
-		if e.Field == store.ExpiresField {
-			text = "nobody can tell when a key runs out"
-		}
-		switch e.Kind { //nolint:exhaustive // the others are no good news
-		case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
-			logger.Info(text, fields...)
-		default:
-			logger.Warn(text, fields...)
-		}
+// logEvent logs what a ring tells.
+func (a *App) logEvent(storeName string, e keyring.Event) {
+	fields := []zap.Field{zap.String("store", storeName), zap.String("event", string(e.Kind))}
+	if e.Address.Path != "" {
+		fields = append(fields, zap.String("key", e.Address.String()))
 	}
+	if e.Field != "" {
+		fields = append(fields, zap.String("field", e.Field))
+	}
+	if e.Version != 0 {
+		fields = append(fields, zap.Int("version", e.Version))
+	}
+	if e.Class != "" {
+		fields = append(fields, zap.String("class", e.Class))
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.Error(e.Err))
+	}
+	if !e.Expires.IsZero() {
+		fields = append(fields, zap.Time("ends_at", e.Expires))
+	}
+	text := eventText[e.Kind]
+	if e.Field == store.ExpiresField {
+		text = "nobody can tell when a key runs out"
+	}
+	switch e.Kind { //nolint:exhaustive // the others are no good news
+	case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
+		a.logger.Info(text, fields...)
+	default:
+		a.logger.Warn(text, fields...)
+	}
+}
+
+// logToken logs that the login at a store ends, or no longer does.
+func (a *App) logToken(n *notice.Notice, err error) {
+	fields := []zap.Field{zap.String("store", n.Store), zap.String("event", string(n.Kind))}
+	if n.Kind == notice.TokenReplaced {
+		a.logger.Info("the login at the store no longer ends soon", fields...)
+		return
+	}
+	fields = append(fields, zap.Time("ends_at", n.Ends))
+	if err != nil {
+		fields = append(fields, zap.Error(err))
+	}
+	a.logger.Warn("the login at the store ends soon, and there is no other", fields...)
 }
 
 // eventText says what happened to a person who reads the log.
@@ -65,10 +77,10 @@ var eventText = map[keyring.Kind]string{
 	keyring.StoreThrottled: "the store asks to be left alone for a while",
 }
 
-// observeCatalog logs when the catalog goes and comes, and when an upstream
+// logCatalog logs when the catalog goes and comes, and when an upstream
 // refuses or takes again the key of a connection. It belongs to the process, as
 // the catalog does.
-func observeCatalog(e directory.Event) {
+func logCatalog(e directory.Event) {
 	logger := processLogger("apikey_inject")
 	fields := []zap.Field{zap.String("event", string(e.Kind))}
 	if e.Sighting.Integration != "" {
@@ -77,6 +89,9 @@ func observeCatalog(e directory.Event) {
 	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
 	}
+	if !e.Ends.IsZero() {
+		fields = append(fields, zap.Time("ends_at", e.Ends))
+	}
 	switch e.Kind {
 	case directory.CatalogAway:
 		logger.Warn("the catalog is away; what is known of it stays in use", fields...)
@@ -84,13 +99,10 @@ func observeCatalog(e directory.Event) {
 		logger.Info("the catalog is back", fields...)
 	case directory.ConnectionRefused:
 		logger.Warn("the upstream refuses the key of a connection", fields...)
-	case directory.ConnectionExpiring, directory.ConnectionExpired:
-		fields = append(fields, zap.Time("expires_at", e.Sighting.At))
-		if e.Kind == directory.ConnectionExpired {
-			logger.Warn("the key of a connection is older than its integration's max_age, and stays in use", fields...)
-			return
-		}
+	case directory.ConnectionExpiring:
 		logger.Warn("the key of a connection will soon be older than its integration's max_age", fields...)
+	case directory.ConnectionExpired:
+		logger.Warn("the key of a connection is older than its integration's max_age, and stays in use", fields...)
 	case directory.ConnectionAccepted:
 		logger.Info("the upstream takes the key of a connection again", fields...)
 	}

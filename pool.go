@@ -40,6 +40,7 @@ type pooledRing struct {
 	store    store.Store
 	identity string
 	users    int
+	apps     []*App      // those started that use it, the newest last
 	timer    *time.Timer // runs while users is 0
 }
 
@@ -84,6 +85,30 @@ func (r *pooledRing) release() {
 		return
 	}
 	r.timer = time.AfterFunc(linger, r.expire)
+}
+
+// join makes a the newest configuration of those that use the ring, and leave
+// undoes that.
+func (r *pooledRing) join(a *App) {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	r.apps = append(r.apps, a)
+}
+
+func (r *pooledRing) leave(a *App) {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	r.apps = slices.DeleteFunc(r.apps, func(other *App) bool { return other == a })
+}
+
+// newest returns the newest configuration that uses the ring, nil for none.
+func (r *pooledRing) newest() *App {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	if len(r.apps) == 0 {
+		return nil
+	}
+	return r.apps[len(r.apps)-1]
 }
 
 func (r *pooledRing) expire() {

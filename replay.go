@@ -32,6 +32,10 @@ const (
 	// key. A healthy store takes milliseconds.
 	refusedWait = 2 * time.Second
 
+	// maxReplays bounds how often one request is sent again. Once is enough but
+	// where a key is replaced again while a request is on its way.
+	maxReplays = 2
+
 	// drainLimit is how much of a refused answer is read so that its
 	// connection can be used again.
 	drainLimit = 64 << 10
@@ -61,65 +65,96 @@ func checkReplayBuffer(n int64) error {
 	return nil
 }
 
-// attempt sends out, a placed copy of r, and answers a refusal of its key: a
-// newer key, or in a rotation the former one, is tried once.
+// attempt sends out, a placed copy of r, and answers a refusal of its key by
+// sending it with another.
 func (ex *exchange) attempt(base http.RoundTripper, r, out *http.Request, body *keptBody) (*http.Response, error) {
-	res, err := base.RoundTrip(out)
+	res, err := ex.send(base, out)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(ex.target.refused, res.StatusCode) {
+	if !ex.refuses(res) {
 		ex.accepted(ex.ren.key)
 		return res, nil
 	}
-	newest := ex.ren.key
-	other, isNewer := ex.otherKey(r.Context())
-	if other == nil {
-		return res, nil
-	}
-	again := ex.replay(base, r, res, body, other)
-	if again == nil { // cannot be sent again; the next request has the newer key
-		return res, nil
-	}
-	return ex.judge(again, newest, other, isNewer)
+	return ex.again(base, r, res, body)
 }
 
-// judge tells the keyring what the upstream thinks of the key that was tried
-// last.
-func (ex *exchange) judge(again *answer, newest, other *keyring.Key, isNewer bool) (*http.Response, error) {
-	if again.err != nil {
-		return nil, again.err
+// refuses tells whether an upstream's answer refuses the key.
+func (ex *exchange) refuses(res *http.Response) bool {
+	return slices.Contains(ex.target.refused, res.StatusCode)
+}
+
+// again sends a refused request with a newer key, or in a rotation with the
+// former one, and returns the answer to that, or the refusal when there is
+// nothing to send.
+func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Response, body *keptBody) (*http.Response, error) {
+	t, figures := trying(ex.ren.key), ex.target.counters
+	for range maxReplays {
+		key, isNewer := ex.another(r.Context(), &t)
+		if key == nil {
+			figures.refused(actionRelayed)
+			return res, nil
+		}
+		answer := ex.replay(base, r, res, body, key)
+		if answer == nil { // cannot be sent again; the next request has the newer key
+			figures.refused(unsent(isNewer))
+			return res, nil
+		}
+		figures.refused(sent(isNewer))
+		figures.replayed(ex.resultOf(answer))
+		if answer.err != nil {
+			return nil, answer.err
+		}
+		res = answer.res
+		if !ex.refuses(res) {
+			ex.accepted(key)
+			return res, nil
+		}
 	}
-	refused := slices.Contains(ex.target.refused, again.res.StatusCode)
+	figures.refused(actionRelayed)
+	ex.rejected(t.newest)
+	return res, nil
+}
+
+// tried are the keys that one request was sent with.
+type tried struct{ first, newest, former *keyring.Key }
+
+func trying(key *keyring.Key) tried { return tried{first: key, newest: key} }
+
+// another returns a key to try when all of t were refused: a newer one than the
+// newest, or the former one while a rotation lasts. Nil says that none helps,
+// which the keyring is told, or that the caller or the time was gone before the
+// store answered, which says nothing of the key.
+func (ex *exchange) another(ctx context.Context, t *tried) (key *keyring.Key, isNewer bool) {
+	key, isNewer = ex.otherKey(ctx, t.newest)
 	switch {
-	case refused && isNewer:
-		ex.rejected(other)
-	case refused:
-		ex.rejected(newest)
+	case key == nil:
+	case isNewer:
+		t.newest = key
+	case key.Equal(t.first), key.Equal(t.former): // with another newest one, the first is the former
+		ex.rejected(t.newest)
+		return nil, false
 	default:
-		ex.accepted(other)
+		t.former = key
 	}
-	return again.res, nil
+	return key, isNewer
 }
 
-// otherKey returns a newer key than the one that was refused, or the former one
-// while a rotation lasts. Nil says that none helps, which the keyring is told,
-// or that the caller or the time was gone before the store answered, which says
-// nothing of the key.
-func (ex *exchange) otherKey(ctx context.Context) (key *keyring.Key, isNewer bool) {
+// otherKey is another for one refused key.
+func (ex *exchange) otherKey(ctx context.Context, newest *keyring.Key) (key *keyring.Key, isNewer bool) {
 	ctx, cancel := context.WithTimeout(ctx, refusedWait)
 	defer cancel()
-	if key, ok := ex.entry.Refused(ctx, ex.field, ex.ren.key); ok {
+	if key, ok := ex.entry.Refused(ctx, ex.field, newest); ok {
 		if ex.customer.moved(ctx) {
 			return nil, false
 		}
 		return key, true
 	}
-	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != ex.ren.key && ex.customer.takes(key) {
+	if key, ok := ex.entry.Previous(ctx, ex.field); ok && key != newest && ex.customer.takes(key) {
 		return key, false
 	}
 	if ctx.Err() == nil {
-		ex.rejected(ex.ren.key)
+		ex.rejected(newest)
 	}
 	return nil, false
 }
@@ -166,7 +201,7 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	}
 	drain(res.Body)
 	ex.replayed = true
-	again, err := base.RoundTrip(out) //nolint:bodyclose // the answer is handed on
+	again, err := ex.send(base, out) //nolint:bodyclose // the answer is handed on
 	return &answer{again, err}
 }
 

@@ -114,7 +114,7 @@ func readWait(v string, now time.Time) (wait time.Duration, ok bool) {
 func (ex *exchange) roundTrip(base http.RoundTripper, r, out *http.Request) (*http.Response, error) {
 	retries := ex.call != nil && ex.call.retries > 0
 	if !retries && len(ex.target.refused) == 0 {
-		return base.RoundTrip(out)
+		return ex.send(base, out)
 	}
 	body := ex.keep(r, out)
 	if body != nil {

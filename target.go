@@ -47,7 +47,7 @@ type target struct {
 	leaves       [][]string // see leftOut
 
 	audit    bool
-	counters counters
+	counters *counters
 	logger   *zap.Logger
 
 	// via is the base transport, where it is not the route's own.

@@ -204,33 +204,29 @@ func (t *trier) known(ctx context.Context, s rounds.Source, id string) (*exchang
 // reads it anew, and in a rotation tries the former one before it says that the
 // newest is of no use.
 func (t *trier) judge(ctx context.Context, ex *exchange) {
-	newest := ex.ren.key
-	switch t.try(ctx, ex) {
-	case api.Taken:
-		ex.accepted(newest)
-		return
-	case api.Refused:
-	case api.NoVerdict, api.Forbidden:
-		return
-	}
-	other, isNewer := ex.otherKey(ctx)
-	if other == nil {
-		return
-	}
-	ren, err := ex.render(other)
-	if err != nil {
-		return
-	}
-	ex.ren = ren
-	switch t.try(ctx, ex) {
-	case api.Taken:
-		ex.accepted(other)
-	case api.Refused:
-		if !isNewer {
-			other = newest
+	keys := trying(ex.ren.key)
+	for again := 0; ; again++ {
+		switch t.try(ctx, ex) {
+		case api.Taken:
+			ex.accepted(ex.ren.key)
+			return
+		case api.Refused:
+		case api.NoVerdict, api.Forbidden:
+			return
 		}
-		ex.rejected(other)
-	case api.NoVerdict, api.Forbidden:
+		if again == maxReplays {
+			ex.rejected(keys.newest)
+			return
+		}
+		key, _ := ex.another(ctx, &keys)
+		if key == nil {
+			return
+		}
+		ren, err := ex.render(key)
+		if err != nil {
+			return
+		}
+		ex.ren = ren
 	}
 }
 

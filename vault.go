@@ -107,7 +107,7 @@ func (s *VaultStore) Provision(ctx caddy.Context) error {
 		Mount:     s.Mount,
 		TLSFiles:  vault.TLSFiles{ServerName: x.text("tls_server_name", s.ServerName)},
 		Log:       processLogger("apikey_inject.stores.vault"),
-		Observe:   observeVault,
+		Observe:   observeVault, ObserveLogin: observeLogin,
 	}
 	for _, a := range s.Addresses {
 		c.Addresses = append(c.Addresses, x.text("address", a))

@@ -260,6 +260,10 @@ func (o *observed) checkAccessLog(c said, part string) {
 		return len(lines) > 0
 	})
 	got, _ := lines[0]["apikey_inject"].(map[string]any)
+	o.checkSent(c, "access log", got)
+	for _, name := range []string{"attempts", "upstream_latency", "key_age_seconds"} {
+		delete(got, name)
+	}
 	want := map[string]any{"integration": c.integration, "outcome": c.outcome}
 	if c.connection != "" {
 		want["connection"] = c.connection
@@ -269,6 +273,22 @@ func (o *observed) checkAccessLog(c said, part string) {
 	}
 	if !maps.Equal(got, want) || len(lines) != 1 {
 		o.t.Errorf("%s: access log has %v in %d lines, want %v", c.path, got, len(lines), want)
+	}
+}
+
+// checkSent looks at what is said of how a request was sent.
+func (o *observed) checkSent(c said, where string, got map[string]any) {
+	o.t.Helper()
+	attempts := map[string]float64{"injected": 1, "replayed": 2, "upstream_failed": 1}[c.outcome]
+	if n, _ := got["attempts"].(float64); n != attempts {
+		o.t.Errorf("%s: %s has %v attempts, want %v", c.path, where, got["attempts"], attempts)
+	}
+	latency, _ := got["upstream_latency"].(float64)
+	if (attempts > 0) != (latency > 0) || latency > 10 {
+		o.t.Errorf("%s: %s has an upstream latency of %v", c.path, where, got["upstream_latency"])
+	}
+	if age, ok := got["key_age_seconds"].(float64); attempts > 0 && !ok || age < 0 || age > 600 {
+		o.t.Errorf("%s: %s has a key age of %v", c.path, where, got["key_age_seconds"])
 	}
 }
 
@@ -288,6 +308,7 @@ func (o *observed) checkAudit(c said) {
 	if ts, _ := last["ts"].(float64); time.Since(time.Unix(int64(ts), 0)) > time.Minute {
 		o.t.Errorf("%s: no time in %v", c.path, last)
 	}
+	o.checkSent(c, "audit", last)
 	for name, want := range map[string]any{
 		"logger": "apikey_inject.audit", "caller": c.caller, "remote_ip": "127.0.0.1", "integration": c.integration, "connection": c.connection,
 		"key_version": c.version, "status": float64(c.status), "outcome": c.outcome,

@@ -19,12 +19,13 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
 
-// refusesEarly answers 401 to the header of a request with another key.
+// refusesEarly answers 401 to the header of a request with another key, and
+// says that the connection ends: a POST on one that ends unsaid is lost.
 func (r *rotating) refusesEarly(q *harness.Request) harness.Answer {
 	if slices.Contains(q.Values("X-Api-Key"), *r.takes.Load()) {
 		return nil
 	}
-	return r.answer(q)
+	return harness.Text(r.status, "refused", "X-Refused: yes", "Connection: close")
 }
 
 // addr is where the gateway listens.

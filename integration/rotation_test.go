@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -289,6 +290,37 @@ func TestInterimAnswersOfARefusedAttempt(t *testing.T) {
 
 // TestRotationsUnderLoad rotates 100 times, 300 ms apart, with the old key
 // refused at once. No request fails, and each carries one key whole.
+// TestKeyReplacedWhileARequestIsOnItsWay rotates the key each time a request
+// reaches the upstream with the newest.
+func TestKeyReplacedWhileARequestIsOnItsWay(t *testing.T) {
+	r := newRotating(t, 401)
+	r.want("GET", nil, 200, "key-1 0")
+	last := 2
+	overtaken := func(until int) {
+		r.up.Answer(func(q *harness.Request) harness.Answer {
+			if newest := fmt.Sprintf("key-%d", last); last < until && slices.Contains(q.Values("X-Api-Key"), newest) {
+				last++
+				r.rotate(fmt.Sprintf("key-%d", last))
+			}
+			return r.answer(q)
+		})
+		r.up.Forget()
+	}
+
+	r.rotate("key-2")
+	overtaken(3)
+	r.want("GET", nil, 200, "key-3 0")
+	if hits := r.up.Hits(); hits != 3 {
+		t.Errorf("%d hits, want one for each key", hits)
+	}
+
+	overtaken(10)
+	r.want("GET", nil, 401, "refused")
+	if hits := r.up.Hits(); hits != 3 {
+		t.Errorf("%d hits: a request is sent again twice at most", hits)
+	}
+}
+
 func TestRotationsUnderLoad(t *testing.T) {
 	const rotations = 100
 	r := newRotating(t, 401)

@@ -63,7 +63,7 @@ func TestAKeyThatIsEnteredIsUsedAndNowhereElse(t *testing.T) {
 func TestASessionThatIsUsedExpiredOrForAnotherIntegrationIsRefused(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), url)
+	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), setting{catalog: url})
 	r.integration("acme")
 	r.integration("other")
 	token := r.session("acme")

@@ -18,7 +18,7 @@ func TestATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
 	t.Parallel()
 	const sessions = 50
 	vault, up, url := vaulttest.Start(t), harness.NewUpstream(t, nil), pgtest.Database(t)
-	nodes := []*rig{startRig(t, vault, up, url), startRig(t, vault, up, url)}
+	nodes := []*rig{startRig(t, vault, up, setting{catalog: url}), startRig(t, vault, up, setting{catalog: url})}
 	nodes[0].integration("acme")
 	tokens := make([]string, 0, sessions)
 	for range sessions {

@@ -1,13 +1,14 @@
 package connect
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp/kb"
+	"github.com/apikeyinject/caddy-apikey-inject/integration/browser"
 )
 
 func (r *rig) link(token string) string {
@@ -30,45 +31,48 @@ func (r *rig) only(integration string) string {
 func TestAnEndUserEntersAKeyByKeyboardAlone(t *testing.T) {
 	t.Parallel()
 	const canary = "canary-77ab31f5"
-	r, b := newRig(t), newBrowser(t)
+	r, b := newRig(t), browser.New(t)
 	r.integration("acme")
 	token := r.session("acme")
-	b.opens(r.link(token))
-	b.sees("#title", "Connect The acme API")
-	b.sees("#label", "acme key")
-	if at := b.eval("location.href"); at != r.siteURL() {
+	b.Opens(r.link(token))
+	b.Sees("#title", "Connect The acme API")
+	b.Sees("#label", "acme key")
+	if at := b.Eval("location.href"); at != r.siteURL() {
 		t.Errorf("the address holds %s", at)
 	}
-	b.presses(enterKey)
-	b.sees("#error", "Enter the key.")
-	if b.eval("document.activeElement.id") != "key" || b.eval("document.activeElement.getAttribute('aria-invalid')") != "true" {
+	b.Presses(browser.Enter)
+	b.Sees("#error", "Enter the key.")
+	if b.Eval("document.activeElement.id") != "key" || b.Eval("document.activeElement.getAttribute('aria-invalid')") != "true" {
 		t.Error("the focus is not in the field that is wrong")
 	}
-	b.types("  " + canary + " ")
-	b.presses(kb.Tab, " ")
-	b.sees("#show", "Hide")
-	if b.eval("document.getElementById('key').type") != "text" {
+	b.Types("  " + canary + " ")
+	b.Presses(browser.Tab, " ")
+	b.Says("how to hide it", `show.getAttribute("aria-label") === "Hide"`)
+	if b.Eval("document.getElementById('key').type") != "text" {
 		t.Error("the key is not shown")
 	}
-	b.presses(kb.Tab, enterKey)
-	b.sees("#success h1", "Connected")
-	b.sees("#done", "The acme API is ready to use.")
+	b.Presses(browser.Tab, browser.Enter)
+	b.Sees("#success h1", "Connected")
+	b.Sees("#done", "The acme API is ready to use.")
 	for what, script := range map[string]string{
 		"the page": "document.documentElement.outerHTML", "the storage": "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])",
 		"the history": "location.href + JSON.stringify(history.state) + document.referrer", "the fields": "[...document.querySelectorAll('input')].map((e) => e.value)",
 	} {
-		if got := b.eval(script); strings.Contains(got, canary) || strings.Contains(got, token) {
+		if got := b.Eval(script); strings.Contains(got, canary) || strings.Contains(got, token) {
 			t.Errorf("%s holds it: %s", what, got)
 		}
 	}
 	if got := r.arrives("acme", r.only("acme")); got != "Api-Key "+canary {
 		t.Errorf("the upstream got %q", got)
 	}
-	b.quiet(r.siteURL())
+	b.Quiet(r.siteURL())
+	if n := b.Received(); n < 10_000 || n > 60_000 {
+		t.Errorf("all of it was %d bytes", n)
+	}
 
-	b.opens("about:blank")
-	b.opens(r.link(token))
-	b.sees("#what", "This link was used already")
+	b.Opens("about:blank")
+	b.Opens(r.link(token))
+	b.Sees("#what", "This link was used already")
 	r.caddy.Stop()
 	if log := r.caddy.Log.String(); strings.Contains(log, canary) || strings.Contains(log, token) {
 		t.Error("the log holds it")
@@ -78,19 +82,19 @@ func TestAnEndUserEntersAKeyByKeyboardAlone(t *testing.T) {
 // CASES.md L5, in the page.
 func TestWhatIsPastedIsTrimmedAndThePageSaysSo(t *testing.T) {
 	t.Parallel()
-	r, b := newRig(t), newBrowser(t)
+	r, b := newRig(t), browser.New(t)
 	r.integration("acme")
-	b.opens(r.link(r.session("acme")))
-	b.sees("#title", "acme")
-	b.paste("two\nlines")
-	b.sees("#error", "The key has a line break")
-	if b.eval("document.getElementById('key').value") != "" {
+	b.Opens(r.link(r.session("acme")))
+	b.Sees("#title", "acme")
+	b.Pastes("two\nlines")
+	b.Sees("#error", "The key has a line break")
+	if b.Eval("document.getElementById('key').value") != "" {
 		t.Error("half a key is in the field")
 	}
-	b.paste(" \tkey-1\r\n")
-	b.sees("#note", "Spaces around the key were removed.")
-	b.presses(enterKey)
-	b.sees("#trimmed", "Spaces around the key were removed.")
+	b.Pastes(" \tkey-1\r\n")
+	b.Sees("#note", "Spaces around the key were removed.")
+	b.Presses(browser.Enter)
+	b.Sees("#trimmed", "Spaces around the key were removed.")
 	if got := r.arrives("acme", r.only("acme")); got != "Api-Key key-1" {
 		t.Errorf("the upstream got %q", got)
 	}
@@ -98,119 +102,124 @@ func TestWhatIsPastedIsTrimmedAndThePageSaysSo(t *testing.T) {
 
 func TestOfSeveralIntegrationsOneIsPickedFirst(t *testing.T) {
 	t.Parallel()
-	r, b := newRig(t), newBrowser(t)
+	r, b := newRig(t), browser.New(t)
 	for _, key := range []string{"acme", "other", "hidden"} {
 		r.integration(key)
 	}
-	b.opens(r.link(r.session("acme", "other")))
-	b.sees("#list h1", "What do you want to connect?")
-	if got := b.eval("[...document.querySelectorAll('#integrations button')].map((e) => e.textContent)"); got != "The acme API,The other API" {
+	b.Opens(r.link(r.session("acme", "other")))
+	b.Sees("#list h1", "What do you want to connect?")
+	if got := b.Eval("[...document.querySelectorAll('#integrations button')].map((e) => e.textContent)"); got != "The acme API,The other API" {
 		t.Errorf("it lists %s", got)
 	}
-	b.presses(kb.Tab, enterKey)
-	b.sees("#title", "The acme API")
-	b.do("going back", clicks("#back"))
-	b.sees("#list h1", "What do you want to connect?")
-	b.do("picking", clicks("#integrations li:nth-child(2) button"))
-	b.sees("#label", "other key")
-	b.types("key-2")
-	b.do("connecting", clicks("#submit"))
-	b.sees("#success h1", "Connected")
+	b.Presses(browser.Tab, browser.Enter)
+	b.Sees("#title", "The acme API")
+	b.Clicks("#back")
+	b.Sees("#list h1", "What do you want to connect?")
+	b.Clicks("#integrations li:nth-child(2) button")
+	b.Sees("#label", "other key")
+	b.Types("key-2")
+	b.Clicks("#submit")
+	b.Sees("#success h1", "Connected")
 	if got := r.arrives("other", r.only("other")); got != "Api-Key key-2" {
 		t.Errorf("the upstream got %q", got)
 	}
 }
 
+// A key is pasted, which needs no keyboard.
+func TestAnEndUserEntersAKeyByMouseAlone(t *testing.T) {
+	t.Parallel()
+	r, b := newRig(t), browser.New(t)
+	r.integration("acme")
+	r.integration("other")
+	b.Opens(r.link(r.session("acme", "other")))
+	b.Clicks("#integrations li:nth-child(2) button")
+	b.Clicks("#submit")
+	b.Sees("#error", "Enter the key.")
+	b.Eval(`key.value = "wrong\u0001key"`) // as no clipboard brings it past the page
+	b.Clicks("#submit")
+	b.Sees("#error", "another character that keys cannot have")
+	if b.Eval("document.activeElement.id") != "key" || b.Eval("key.value.length") != "9" {
+		t.Error("what was entered is not there to be mended")
+	}
+	b.Eval("key.select()")
+	b.Pastes("key-2")
+	if got := b.Eval("error.textContent + key.hasAttribute('aria-invalid')"); got != "false" {
+		t.Errorf("it says still %s", got)
+	}
+	b.Clicks("#show")
+	b.Clicks("#submit")
+	b.Sees("#done", "The other API is ready to use.")
+	if got := r.arrives("other", r.only("other")); got != "Api-Key key-2" {
+		t.Errorf("the upstream got %q", got)
+	}
+}
+
+func TestAnEndUserEntersAnotherKeyForTheirConnection(t *testing.T) {
+	t.Parallel()
+	r, b := newRig(t), browser.New(t)
+	r.integration("acme")
+	r.manage(http.StatusCreated, http.MethodPost, "/connections", `{"provider_config_key": "acme", "connection_id": "c-1", "credentials": {"type": "API_KEY", "apiKey": "key-1"}, "metadata": {"m": 1}, "tags": {"team": "blue"}, "connection_config": {"tenant": "t-1"}}`)
+	b.Opens(r.manage(http.StatusCreated, http.MethodPost, "/connect/sessions/reconnect", `{"connection_id": "c-1", "integration_id": "acme"}`).at("data", "connect_link"))
+	b.Sees("#again", "Enter a new key for this connection.")
+	b.Types("key-2")
+	b.Presses(browser.Enter)
+	b.Sees("#success h1", "Connected")
+	if got := r.arrives("acme", "c-1"); got != "Api-Key key-2" {
+		t.Errorf("the upstream got %q", got)
+	}
+	if a := r.manage(http.StatusOK, http.MethodGet, "/connections/c-1?provider_config_key=acme", ""); a.at("metadata", "m") != "1" || a.at("tags", "team") != "blue" || a.at("connection_config", "tenant") != "t-1" {
+		t.Errorf("left: %s", a.body)
+	}
+}
+
+// CASES.md L4.
+func TestMarkupInNamesIsTextAndALinkIsHTTPS(t *testing.T) {
+	t.Parallel()
+	const name, label, help = `<img src=x onerror=alert(1)>`, `<b>key</b>`, `"><script>alert(2)</script>`
+	r, b := newRig(t), browser.New(t)
+	for _, key := range []string{"acme", "other"} {
+		r.integration(key)
+	}
+	change := func(status int, connect map[string]string) *reply {
+		t.Helper()
+		body, _ := json.Marshal(map[string]any{"display_name": name, "integration_config": map[string]string{"keyLabel": label}, "connect": connect})
+		return r.manage(status, http.MethodPatch, "/integrations/acme", string(body))
+	}
+	for _, url := range []string{"javascript:alert(3)", "JavaScript:alert(3)", "data:text/html,x", "http://x.example", "//x.example"} {
+		change(http.StatusBadRequest, map[string]string{"help_url": url})
+	}
+	change(http.StatusOK, map[string]string{"help_text": help})
+	l := newLine(t, r.siteURL())
+	l.rewrite = strings.NewReplacer(`"help_text":`, `"help_url":"javascript:alert(3)","help_text":`) // as if one had got there all the same
+	b.Opens(l.url + "?session_token=" + r.session("acme", "other"))
+	b.Sees("#integrations li:first-child", name)
+	b.Clicks("#integrations li:first-child button")
+	b.Sees("#title", "Connect "+name)
+	b.Sees("#label", label)
+	b.Sees("#help", help)
+	if got := b.Eval("document.querySelectorAll('img, b, body script, a').length"); got != "0" {
+		t.Errorf("there are %s elements of it", got)
+	}
+	b.Types("key-1")
+	b.Presses(browser.Enter)
+	b.Sees("#done", name+" is ready to use.")
+	b.Quiet(l.url)
+}
+
 // CASES.md L3: a foreign apiURL.
 func TestALinkCannotSayWhereTheKeyGoes(t *testing.T) {
 	t.Parallel()
-	r, b := newRig(t), newBrowser(t)
+	r, b := newRig(t), browser.New(t)
 	r.integration("acme")
 	foreign := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the foreign host was asked") }))
 	defer foreign.Close()
-	b.opens(r.siteURL() + "?apiURL=" + foreign.URL + "&session_token=" + r.session("acme"))
-	b.sees("#title", "acme")
-	if at := b.eval("location.href"); strings.Contains(at, "session_token") {
+	b.Opens(r.siteURL() + "?apiURL=" + foreign.URL + "&session_token=" + r.session("acme"))
+	b.Sees("#title", "acme")
+	if at := b.Eval("location.href"); strings.Contains(at, "session_token") {
 		t.Errorf("the address holds %s", at)
 	}
-	b.types("key-1")
-	b.presses(enterKey)
-	b.sees("#success h1", "Connected")
-	b.quiet(r.siteURL())
-}
-
-func TestEveryLanguageAndTheme(t *testing.T) {
-	t.Parallel()
-	r, b := newRig(t), newBrowser(t)
-	r.integration("acme")
-	for lang, title := range map[string]string{"en": "Connect The acme API", "de": "The acme API verbinden", "es": "Conectar The acme API", "fr": "Connecter The acme API", "ja": "The acme API を接続", "xx": "Connect The acme API"} {
-		for theme, dark := range map[string]bool{"light": false, "dark": true} {
-			b.opens(r.siteURL() + "?lang=" + lang + "&theme=" + theme + "&session_token=" + r.session("acme"))
-			b.sees("#title", title)
-			if got := b.eval("getComputedStyle(document.querySelector('.card')).backgroundColor"); (got == "rgb(23, 25, 29)") != dark {
-				t.Errorf("%s %s: the card is %s", lang, theme, got)
-			}
-			if got := b.eval("document.documentElement.lang"); got != lang && lang != "xx" {
-				t.Errorf("the page is in %s, not %s", got, lang)
-			}
-		}
-	}
-	b.opens(r.siteURL())
-	b.sees("#what", "This link does not work")
-	b.quiet(r.siteURL())
-}
-
-// parent is a page that shows the site in a frame as Nango's client does: it
-// waits for ready, and answers with the token.
-const parent = `<!doctype html><iframe id="frame"></iframe><script>
-const token = %q;
-window.heard = [];
-window.addEventListener("message", (event) => {
-	heard.push(event.data);
-	if (event.data.type === "ready") {
-		document.getElementById("frame").contentWindow.postMessage({ type: "session_token", sessionToken: token }, "*");
-	}
-	if (event.data.type === "close") {
-		document.getElementById("frame").remove();
-	}
-});
-document.getElementById("frame").src = %q;
-</script>`
-
-func TestAProductShowsThePageInAFrame(t *testing.T) {
-	t.Parallel()
-	var text string
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }))
-	defer page.Close()
-	r, b := newFramedRig(t, page.URL), newBrowser(t)
-	r.integration("acme")
-	token := r.session("acme")
-	text = fmt.Sprintf(parent, token, r.siteURL()+"?lang=en&theme=light")
-	b.opens(page.URL)
-	b.hears("ready")
-	b.inFrame("the form", `(d) => d.querySelector("#key")?.checkVisibility()`)
-	b.inFrame("the key", `(d) => { d.querySelector("#key").value = "key-1"; d.querySelector("#entry").requestSubmit(); return true; }`)
-	b.hears("connect")
-	id := r.only("acme")
-	if got := b.eval(`JSON.stringify(heard.find((m) => m.type === "connect"))`); got != fmt.Sprintf(`{"type":"connect","payload":{"connectionId":%q,"providerConfigKey":"acme"}}`, id) {
-		t.Errorf("it was told %s", got)
-	}
-	b.inFrame("the end", `(d) => { d.querySelector("#finish").click(); return true; }`)
-	b.hears("close")
-}
-
-// CASES.md L3: a foreign parent.
-func TestAForeignPageCannotShowIt(t *testing.T) {
-	t.Parallel()
-	var text string
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }))
-	defer page.Close()
-	r, b := newRig(t), newBrowser(t)
-	r.integration("acme")
-	text = fmt.Sprintf(parent, r.session("acme"), r.siteURL())
-	b.opens(page.URL)
-	b.complains("frame-ancestors")
-	if got := b.eval("JSON.stringify(heard)"); got != "[]" {
-		t.Errorf("it was told %s", got)
-	}
+	b.Types("key-1")
+	b.Presses(browser.Enter)
+	b.Sees("#success h1", "Connected")
+	b.Quiet(r.siteURL())
 }

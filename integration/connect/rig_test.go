@@ -34,31 +34,39 @@ type rig struct {
 	api, site int // ports
 }
 
-// newRig starts a Caddy that logs all it can.
+// setting is what is particular about a Caddy.
+type setting struct {
+	catalog string   // URL of its database; its own one without
+	parents []string // origins of further pages that may show the site
+	origins []string // of further pages that may use it
+	site    string   // further lines of it
+	global  string   // further lines of Caddy's own options
+}
+
+// newRig starts a Caddy that logs all it can, with a Vault of its own.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	return startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), "")
+	return newRigOf(t, setting{})
 }
 
-// newFramedRig is [newRig] with further pages that may show the site.
-func newFramedRig(t *testing.T, parents ...string) *rig {
+func newRigOf(t *testing.T, s setting) *rig {
 	t.Helper()
-	return startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), "", parents...)
+	return startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), s)
 }
 
-// startRig starts one with the catalog of a URL, or its own.
-func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, url string, parents ...string) *rig {
+func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, s setting) *rig {
 	t.Helper()
 	r := &rig{t: t, vault: vault, up: up, http: harness.HTTP1Client(t, nil), api: harness.Port(t), site: harness.Port(t)}
 	env := []string{"OPS=" + ops, "VT=" + vault.Token}
 	catalog := ""
-	if url != "" {
+	if s.catalog != "" {
 		catalog = "\t\tcatalog postgres {env.DB}\n"
-		env = append(env, "DB="+url)
+		env = append(env, "DB="+s.catalog)
 	}
-	config := fmt.Sprintf("{\n\tdebug\n\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", vault.Addr, catalog) +
+	config := fmt.Sprintf("{\n\tdebug\n%s\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", s.global, vault.Addr, catalog) +
 		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n\t}\n", r.site)) +
-		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n\t\tframe_ancestors "+strings.Join(append([]string{app}, parents...), " ")+"\n\t\tallowed_origins "+app+"\n\t}\n")
+		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n\t\tframe_ancestors "+strings.Join(append([]string{app}, s.parents...), " ")+
+			"\n\t\tallowed_origins "+strings.Join(append([]string{app}, s.origins...), " ")+"\n"+s.site+"\t}\n")
 	r.caddy = harness.StartCaddy(t, config, harness.Env(env...))
 	return r
 }

@@ -41,7 +41,9 @@ func TestKeysThatRunOutAreToldAndStayInUse(t *testing.T) {
 			t.Errorf("%s: %d, and the upstream got %v", path, a.status, up.Requests())
 		}
 	}
-	until(t, 30*time.Second, "the ages", func() bool { return r.expiry("integration=aged") == "expired" && r.expiry("integration=acme") == "expired" })
+	until(t, 30*time.Second, "the ages", func() bool {
+		return r.expiry("integration=aged") == "expired" && r.expiry("integration=acme") == "expired"
+	})
 	r.vault.Put("dated/prod", map[string]any{"apiKey": "key-2", "expires_at": time.Now().Add(-time.Hour).Format(time.RFC3339)})
 	if status, body, err := r.caddy.Do(http.MethodPost, "/apikey_inject/refresh", `{"integration": "dated"}`); err != nil || status != http.StatusOK {
 		t.Fatalf("%d %s %v", status, body, err)
@@ -52,7 +54,7 @@ func TestKeysThatRunOutAreToldAndStayInUse(t *testing.T) {
 		if err := r.caddy.Load(strings.Replace(r.config, "\tapikey_inject {", fmt.Sprintf("\tgrace_period %ds\n\tapikey_inject {", 5+n), 1)); err != nil {
 			t.Fatal(err)
 		}
-		r.wantLog(t, "apikey_inject", 1, "the key of a connection is older than its integration's max_age", `"c"`, "expires_at")
+		r.wantLog(t, "apikey_inject", 1, "the key of a connection is older than its integration's max_age", `"c"`, "ends_at")
 		r.wantLog(t, "apikey_inject", 1, "a key has run out, and stays in use", "aged/prod", "key_expired")
 		r.wantLog(t, "apikey_inject", 1, "a key has run out, and stays in use", "dated/prod", "key_expired")
 	}

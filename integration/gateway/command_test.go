@@ -113,7 +113,7 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 		}
 	})
 	r.in("connections are found by filters", func() {
-		const row = "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  END USER\nacme  cust-1  ok  1  AGO  user-1"
+		const row = "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  USED  END USER\nacme  cust-1  ok  1  AGO  AGO  user-1"
 		for _, filter := range [][]string{{"--tag", "plan=pro"}, {"--end-user", "user-1"}, {"--search", "cust-1"}, {"--integration", "acme", "--search", "user"}} {
 			r.prints(row, "", append([]string{"connections", "list"}, filter...)...)
 		}
@@ -156,10 +156,31 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 			strings.Contains(out, "beta") {
 			r.t.Errorf("status printed\n%s", out)
 		}
-		var all map[string][]any
-		if err := json.Unmarshal([]byte(r.command(0, "", "status", "--json").Stdout), &all); err != nil || len(all["connections"]) != 2 || len(all["integrations"]) != 3 {
+		if !strings.Contains(out, "\n2 connections: 2 ok\n") {
+			r.t.Errorf("status printed no totals:\n%s", out)
+		}
+		var all struct {
+			Totals                    map[string]int
+			Connections, Integrations []any
+		}
+		if err := json.Unmarshal([]byte(r.command(0, "", "status", "--json", "--exit-code").Stdout), &all); err != nil || len(all.Connections) != 2 || len(all.Integrations) != 3 || all.Totals["ok"] != 2 {
 			r.t.Errorf("%v, %v", all, err)
 		}
+	})
+	r.in("the exit code of status tells that something needs somebody", func() {
+		r.up.Always(harness.Text(http.StatusUnauthorized, "no"))
+		if a := r.proxy("acme", "cust-1", http.MethodGet, "/", ""); a.status != http.StatusUnauthorized {
+			r.t.Errorf("the upstream's refusal came as %d", a.status)
+		}
+		r.up.Always(harness.Text(http.StatusOK, "ok"))
+		if out := r.command(0, "", "status").Stdout; !regexp.MustCompile(`(?m)^acme +cust-1 +auth_failed +2 .*(now|ago)$`).MatchString(out) || !strings.Contains(out, "1 ok, 1 auth_failed") {
+			r.t.Errorf("status printed\n%s", out)
+		}
+		if out := r.command(1, "", "status", "--status", "ok", "--exit-code"); strings.Contains(out.Stdout, "cust-1") || !strings.Contains(out.Stderr, "1 store or key to look after") {
+			r.t.Errorf("status printed\n%s%s", out.Stdout, out.Stderr)
+		}
+		r.sent("acme", "cust-1")
+		r.command(0, "", "status", "--exit-code")
 	})
 	r.in("an integration is changed", func() {
 		r.prints("Changed integration acme, to "+up+".", "", "integrations", "update", "acme", "--template", "Token ${apiKey}")

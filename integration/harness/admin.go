@@ -79,7 +79,37 @@ func (c *Caddy) change(method, path, body string, lines ...string) error {
 	if status != http.StatusOK {
 		return fmt.Errorf("%s %s: %d %s", method, path, status, strings.TrimSpace(answer))
 	}
-	return nil
+	return c.replaced()
+}
+
+// replaced waits until the servers of the former configuration accept nothing
+// any longer. Caddy answers a load when it has asked them to stop; until they
+// do, a new connection may still be served as before.
+func (c *Caddy) replaced() error {
+	for end := time.Now().Add(adminTimeout); ; time.Sleep(5 * time.Millisecond) {
+		status, dump, err := c.Do(http.MethodGet, "/debug/pprof/goroutine?debug=2", "")
+		switch {
+		case err != nil || status != http.StatusOK || !accepting(dump): // nothing is told where the admin endpoint is gone, too
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("the former servers still accept connections after %s", adminTimeout)
+		}
+	}
+}
+
+// accepting tells from a dump of goroutines whether a server of a former
+// configuration is being stopped and has not yet closed its listeners: it is
+// past that when it waits for its connections to end.
+func accepting(dump string) bool {
+	for g := range strings.SplitSeq(dump, "\n\n") {
+		head, _, _ := strings.Cut(g, "\n")
+		waits := strings.Contains(g, "http3.(*Server).Shutdown(") ||
+			strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select")
+		if strings.Contains(g, "caddyhttp.(*App).stop.func") && !waits {
+			return true
+		}
+	}
+	return false
 }
 
 // Config returns the JSON at a path below /config/. The test fails when there

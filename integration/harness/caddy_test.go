@@ -20,6 +20,21 @@ func get(addr string) string {
 	return "GET / HTTP/1.1\r\nHost: " + addr + "\r\nConnection: close\r\n\r\n"
 }
 
+func TestALoadIsInForceWhenItReturns(t *testing.T) {
+	port := Port(t)
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	c := StartCaddy(t, Site(port, "\trespond first"))
+	for n := range 30 {
+		word := fmt.Sprintf("word-%d", n)
+		if err := c.Load(Site(port, "\trespond "+word)); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(Exchange(t, addr, nil, get(addr)).Body); got != word {
+			t.Fatalf("after load %d: %q", n, got)
+		}
+	}
+}
+
 func TestCaddyIsReconfiguredWhileItRuns(t *testing.T) {
 	port := Port(t)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)

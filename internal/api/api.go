@@ -58,6 +58,10 @@ type Config struct {
 	// Audit is told of every change, done or refused. Optional.
 	Audit func(AuditEntry)
 
+	// Observe is told of every request: which operation, by its id in the OpenAPI
+	// document or "none", and the status of the answer. Optional.
+	Observe func(operation string, status int)
+
 	// Log is told why something went wrong that the client is told little of.
 	// Optional.
 	Log *slog.Logger
@@ -91,6 +95,9 @@ var admin = &Token{Name: "admin"}
 func New(cfg Config) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, int) {}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -138,6 +145,7 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, all []*operation)
 	segments := a.segments(r)
 	here := find(all, segments)
 	if len(here) == 0 {
+		a.cfg.Observe(noOperation, http.StatusNotFound)
 		refuse(http.StatusNotFound, "not_found", "There is nothing at this path").Write(w)
 		return
 	}
@@ -145,19 +153,25 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, all []*operation)
 	if o == nil {
 		w.Header().Set("Allow", here.allow())
 		if r.Method == http.MethodOptions {
+			a.cfg.Observe(noOperation, http.StatusNoContent)
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
+		a.cfg.Observe(noOperation, http.StatusMethodNotAllowed)
 		refuse(http.StatusMethodNotAllowed, "method_not_allowed", "Allowed here are %s", here.allow()).Write(w)
 		return
 	}
 	a.serve(&call{w: w, r: r, args: o.args(segments)}, o)
 }
 
+// noOperation is what [Config.Observe] calls a request for none there is.
+const noOperation = "none"
+
 // serve runs an operation and writes what becomes of it.
 func (a *API) serve(c *call, o *operation) {
 	out, err := a.run(c, o)
 	if err == nil {
+		a.cfg.Observe(o.id, o.status)
 		a.audit(c, o, o.status, nil)
 		writeJSON(c.w, o.status, out)
 		return
@@ -166,6 +180,7 @@ func (a *API) serve(c *call, o *operation) {
 	if e.Status >= 500 && !errors.Is(err, context.Canceled) {
 		a.cfg.Log.Error("management API", "operation", o.id, "code", e.Code, "error", err)
 	}
+	a.cfg.Observe(o.id, e.Status)
 	a.audit(c, o, e.Status, e)
 	e.Write(c.w)
 }

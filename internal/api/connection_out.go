@@ -100,24 +100,33 @@ type state struct {
 func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 	live := a.cfg.Status.Connection(c.Integration, c.ID)
 	s := state{
-		Status:            live.State,
+		Status:            a.stateIn(i, groupOf(c)),
 		KeyVersion:        c.KeyVersion,
 		KeyAgeSeconds:     a.age(c.KeyUpdatedAt),
 		LastUsedAt:        stampOrNull(later(c.LastUsedAt, live.LastUsedAt)),
 		LastAuthFailureAt: stampOrNull(later(c.LastAuthFailureAt, live.LastAuthFailureAt)),
 	}
 	s.ExpiresAt, s.Expiry = a.expiry(i, c.KeyUpdatedAt, live.ExpiresAt)
-	switch {
-	case c.Disabled || i != nil && i.Disabled:
-		s.Status = StateDisabled
-	case i != nil && !a.configured(i.UniqueKey) && c.Origin != a.cfg.Origin(i.BaseURL):
-		s.Status = StateOriginChanged
-	case c.AuthFailedVersion > 0 && c.AuthFailedVersion == c.KeyVersion:
-		s.Status = StateAuthFailed
-	case s.Status == "", s.Status == StateOK && c.Unverified:
-		s.Status = StateUnknown
+	if (s.Status == StateOK || s.Status == StateUnknown) && troubles(live.State) {
+		s.Status = live.State
 	}
 	return s
+}
+
+// stateIn is the state of the connections of a group, as the catalog knows it.
+func (a *API) stateIn(i *catalog.Integration, g catalog.Group) string {
+	switch {
+	case g.Standing == catalog.StandingDisabled || i != nil && i.Disabled:
+		return StateDisabled
+	case i != nil && !a.configured(i.UniqueKey) && g.Origin != a.cfg.Origin(i.BaseURL):
+		return StateOriginChanged
+	}
+	return string(g.Standing)
+}
+
+// groupOf is the group that a connection is in.
+func groupOf(c *catalog.Connection) catalog.Group {
+	return catalog.Group{Integration: c.Integration, Origin: c.Origin, Standing: c.Standing()}
 }
 
 // configured tells whether an integration is one of the Caddy config, which keys

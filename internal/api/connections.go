@@ -69,7 +69,8 @@ type listConnections struct {
 	Limit          int               `query:"limit" minimum:"1" maximum:"10000" default:"10000"`
 	Page           int               `query:"page" minimum:"0" maximum:"1000000" default:"0" description:"From 0."`
 
-	before time.Time // when their keys were written; zero: at any time
+	before time.Time // their keys were written before; zero: at any time
+	from   int       // the first of these to be listed
 }
 
 // defaultLimit is a page when none is asked for: Nango's clients that know no
@@ -116,7 +117,7 @@ func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, 
 		}
 	}
 	if len(c.token.Connections) == 0 {
-		f.Limit, f.Offset = limit, limit*in.Page
+		f.Limit, f.Offset = limit, limit*in.Page+in.from
 		return a.cfg.Catalog.Connections(c.r.Context(), f)
 	}
 	// The catalog cannot filter by a list of ids; a token has few.
@@ -125,7 +126,7 @@ func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, 
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(conn *catalog.Connection) bool { return !c.token.AllowsConnection(conn.Integration, conn.ID) })
-	from := min(limit*in.Page, len(all))
+	from := min(limit*in.Page+in.from, len(all))
 	return all[from:min(from+limit, len(all))], nil
 }
 

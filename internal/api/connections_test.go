@@ -26,7 +26,7 @@ func TestAConnectionIsEnteredAndRead(t *testing.T) {
 		"end_user":        `{"display_name":"U","email":"u@e.example","id":"u1","organization":{"display_name":"O","id":"o1"},"tags":null}`,
 		"tags":            `{"end_user_display_name":"U","end_user_email":"u@e.example","end_user_id":"u1","organization_display_name":"O","organization_id":"o1","plan":"x","team":"A"}`,
 		"credentials":     fmt.Sprintf(`{"fingerprint":"fp-%d","type":"API_KEY"}`, len(canary)),
-		"status":          "unknown",
+		"status":          "ok",
 		"key_version":     "1",
 		"last_used_at":    "",
 		"key_age_seconds": "90",
@@ -126,7 +126,7 @@ func TestAPatchOfAConnection(t *testing.T) {
 	patch(`{"tags":{"end_user_id":"mine"}}`).ok().want(`{"end_user_id":"mine"}`, "tags")
 	patch(`{"webhook_url_override":"","disabled":true}`).ok().want("", "webhook_url_override").want("disabled", "status")
 	r.do("POST", "/connections/c/enable?provider_config_key=acme", "").ok().want("true", "success")
-	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("unknown", "status")
+	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("ok", "status")
 	r.do("POST", "/connections/c/disable?provider_config_key=acme", "").ok()
 	r.do("GET", "/connections/c?provider_config_key=acme", "").ok().want("disabled", "status")
 	r.between = func(call string) {

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -34,6 +35,11 @@ type Catalog interface {
 
 	// UpdateConnection writes c, if its revision is still the row's.
 	UpdateConnection(ctx context.Context, c *catalog.Connection) error
+
+	// Groups counts the connections of some integrations, or of all, by how
+	// they are doing, and ConnectionsIn returns some of a group.
+	Groups(ctx context.Context, integrations []string) ([]catalog.Group, error)
+	ConnectionsIn(ctx context.Context, g catalog.Group, limit, offset int) ([]*catalog.Connection, error)
 }
 
 // Keys does everything that touches a key. Its errors are those of packages
@@ -89,11 +95,15 @@ type Status interface {
 	// of the integration's own.
 	Connection(integration, id string) KeyStatus
 
+	// Held goes over the connections that this node was asked for lately, in no
+	// order.
+	Held() iter.Seq2[*catalog.Connection, KeyStatus]
+
 	Stores() []StoreStatus
 }
 
-// The states of a key. The API itself finds disabled, origin_changed and
-// auth_failed in the catalog, too.
+// The states of a key. Of a connection the API finds all in the catalog but
+// missing and stale: these are what a node has to say about the way to the store.
 const (
 	StateOK            = "ok"
 	StateAuthFailed    = "auth_failed"
@@ -121,6 +131,9 @@ type StoreStatus struct {
 	Module    string
 	Reachable bool
 	Sealed    bool
+
+	// Since is when it went away, or was back. Zero: it was never away.
+	Since time.Time
 
 	// TokenTTL is for how long our own login is good. Zero: it has none.
 	TokenTTL time.Duration

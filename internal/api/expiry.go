@@ -3,6 +3,7 @@ package api
 // This file holds when keys run out, and which are old.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -49,4 +50,23 @@ func (a *API) before(age string) (time.Time, error) {
 func (a *API) writtenBefore(i *catalog.Integration, before time.Time) bool {
 	at := a.cfg.Status.Connection(i.UniqueKey, "").UpdatedAt
 	return before.IsZero() || !at.IsZero() && at.Before(before)
+}
+
+// pageOf reads the connections of a page of the status. Those with old keys are
+// paged before they are filtered by state: nothing counts them.
+func (a *API) pageOf(c *call, o *overview, p page, in *getStatus, before time.Time, wanted func(state string) bool) (list []*catalog.Connection, more bool, err error) {
+	if before.IsZero() {
+		return o.page(c.r.Context(), p, wanted)
+	}
+	// One more than a page tells whether there is another.
+	f := listConnections{Integrations: in.Integration, before: before, from: p.start(), Limit: p.limit + 1}
+	if list, err = a.connections(c, &f); err != nil {
+		return nil, false, err
+	}
+	if more = len(list) > p.limit; more {
+		list = list[:p.limit]
+	}
+	return slices.DeleteFunc(list, func(conn *catalog.Connection) bool {
+		return !wanted(a.stateOf(o.integrations[conn.Integration], conn).Status)
+	}), more, nil
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -16,8 +17,6 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 )
-
-type pair struct{ integration, id string }
 
 // fake is all of them at once.
 type fake struct {
@@ -223,6 +222,39 @@ func (f *fake) UpdateConnection(_ context.Context, c *catalog.Connection) error 
 	return nil
 }
 
+func (f *fake) Groups(_ context.Context, keys []string) (list []catalog.Group, err error) {
+	err = f.lock("Groups")
+	defer f.mu.Unlock()
+	counts := make(map[catalog.Group]int)
+	for _, c := range f.conns {
+		if len(keys) == 0 || slices.Contains(keys, c.Integration) {
+			counts[groupOf(&c)]++
+		}
+	}
+	for g, n := range counts {
+		g.Count = n
+		list = append(list, g)
+	}
+	slices.SortFunc(list, func(x, y catalog.Group) int {
+		return cmp.Or(cmp.Compare(x.Integration, y.Integration), cmp.Compare(x.Origin, y.Origin), cmp.Compare(x.Standing, y.Standing))
+	})
+	return list, err
+}
+
+func (f *fake) ConnectionsIn(_ context.Context, g catalog.Group, limit, offset int) (list []*catalog.Connection, err error) {
+	err = f.lock("ConnectionsIn")
+	defer f.mu.Unlock()
+	for _, c := range f.conns {
+		at := groupOf(&c)
+		if at.Count = g.Count; at == g {
+			list = append(list, &c)
+		}
+	}
+	slices.SortFunc(list, func(x, y *catalog.Connection) int { return cmp.Compare(x.ID, y.ID) })
+	from := min(offset, len(list))
+	return list[from:min(from+limit, len(list))], err
+}
+
 func (f *fake) Enter(_ context.Context, c *catalog.Connection, key secret.Value) error {
 	err := f.lock("Enter")
 	defer f.mu.Unlock()
@@ -347,9 +379,19 @@ type health struct{ *fake }
 
 func (h health) Connection(integration, id string) KeyStatus { return h.status[pair{integration, id}] }
 
+func (h health) Held() iter.Seq2[*catalog.Connection, KeyStatus] {
+	return func(yield func(*catalog.Connection, KeyStatus) bool) {
+		for p, s := range h.status {
+			if c, ok := h.conns[p]; ok && !yield(&c, s) {
+				return
+			}
+		}
+	}
+}
+
 func (h health) Stores() []StoreStatus {
 	return []StoreStatus{
-		{Name: "default", Module: "vault", Reachable: h.keyDown == nil, TokenTTL: time.Hour},
+		{Name: "default", Module: "vault", Reachable: h.keyDown == nil, Since: start.Add(-time.Hour), TokenTTL: time.Hour},
 		{Name: "keys", Module: "local", Reachable: true},
 	}
 }

@@ -91,7 +91,7 @@ type verificationFields struct {
 // newIntegration is what a provider's integration is before its fields are
 // laid over it.
 func newIntegration(provider, key string) *catalog.Integration {
-	i := &catalog.Integration{UniqueKey: key, DisplayName: key, Provider: provider, KeyLabel: defaultLabel, KeyPlacement: inject.Header, ValueTemplate: inject.DefaultTemplate}
+	i := &catalog.Integration{UniqueKey: key, DisplayName: key, Provider: provider, ForwardWebhooks: true, KeyLabel: defaultLabel, KeyPlacement: inject.Header, ValueTemplate: inject.DefaultTemplate}
 	if provider == asBearer {
 		i.KeyName, i.ValueTemplate = "Authorization", "Bearer ${apiKey}"
 	}

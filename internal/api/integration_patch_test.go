@@ -182,7 +182,7 @@ func TestOlderConnectionsFollowToAnotherOriginOnlyWhenConfirmed(t *testing.T) {
 		return r.do("GET", "/connections/"+id+"?provider_config_key=acme", "").ok().at("status")
 	}
 	r.do("PATCH", "/integrations/acme", `{"integration_config":{"baseUrl":"https://API.acme.example:443/v2"}}`).ok()
-	if got := status("one"); got != StateUnknown {
+	if got := status("one"); got != StateOK {
 		t.Errorf("another path of the same origin: %s", got)
 	}
 	r.do("PATCH", "/integrations/acme", `{"integration_config":{"baseUrl":"https://new.example"}}`).ok()
@@ -190,13 +190,13 @@ func TestOlderConnectionsFollowToAnotherOriginOnlyWhenConfirmed(t *testing.T) {
 		t.Error("the connections follow by themselves")
 	}
 	r.connection("acme", "three")
-	if got := status("three"); got != StateUnknown {
+	if got := status("three"); got != StateOK {
 		t.Errorf("a key entered for the new origin: %s", got)
 	}
 	r.do("POST", "/integrations/acme/confirm_origin", "", as("half")).is(http.StatusForbidden, "forbidden")
 	r.do("POST", "/integrations/zzz/confirm_origin", "").is(http.StatusNotFound, "not_found")
 	r.do("POST", "/integrations/acme/confirm_origin", "").ok().want("2", "confirmed")
-	if status("one") != StateUnknown || status("two") != StateUnknown {
+	if status("one") != StateOK || status("two") != StateOK {
 		t.Error("a confirmed connection does not follow")
 	}
 	r.do("POST", "/integrations/acme/confirm_origin", "").ok().want("0", "confirmed")

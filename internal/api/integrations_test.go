@@ -20,7 +20,7 @@ func TestAnIntegrationIsMadeAndRead(t *testing.T) {
 		t.Errorf("tags %q, %q", made.header.Get("ETag"), read.header.Get("ETag"))
 	}
 	for path, want := range map[string]string{
-		"unique_key": "acme", "provider": generic, "display_name": "acme", "logo": "", "forward_webhooks": "false",
+		"unique_key": "acme", "provider": generic, "display_name": "acme", "logo": "", "forward_webhooks": "true",
 		"created_at": "2026-05-01T12:00:00.000Z", "credentials_label": `{"apiKey":"Acme key"}`, "disabled": "false", "source": "api",
 		"integration_config": `{"baseUrl":"https://api.acme.example/v1","keyLabel":"Acme key","keyName":"Authorization","keyPlacement":"header","valueTemplate":"Api-Key ${apiKey}"}`,
 	} {

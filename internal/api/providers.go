@@ -72,6 +72,7 @@ func otherOperations() []*operation {
 		op(operation{
 			method: "GET", path: "/providers/{provider}", id: "getProvider", summary: "Read a provider", refusals: []int{http.StatusNotFound},
 		}, (*API).getProvider),
+		op(operation{method: "GET", path: "/token", id: "getToken", summary: "What the token that asks may do"}, (*API).getToken),
 		op(operation{method: "GET", path: "/openapi.json", id: "openapi", summary: "This document"}, (*API).openapi),
 		op(operation{
 			method: "GET", path: "/status", id: "status", summary: "How stores, integrations and connections are doing", scope: ScopeStatus,

@@ -15,12 +15,14 @@ func TestTheStateOfAConnection(t *testing.T) {
 		row  func(*catalog.Connection)
 		want string
 	}{
-		"not known":             {KeyStatus{}, nil, StateUnknown},
+		"not known":             {KeyStatus{}, nil, StateOK},
+		"not asked for here":    {KeyStatus{State: StateUnknown}, nil, StateOK},
 		"good":                  {KeyStatus{State: StateOK}, nil, StateOK},
 		"missing":               {KeyStatus{State: StateMissing}, nil, StateMissing},
 		"stale":                 {KeyStatus{State: StateStale}, nil, StateStale},
 		"refused, seen here":    {KeyStatus{State: StateAuthFailed}, nil, StateAuthFailed},
 		"refused, seen there":   {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.AuthFailedVersion = c.KeyVersion }, StateAuthFailed},
+		"gone, and disabled":    {KeyStatus{State: StateMissing}, func(c *catalog.Connection) { c.Disabled = true }, StateDisabled},
 		"refused, then rotated": {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.AuthFailedVersion, c.KeyVersion = 1, 2 }, StateOK},
 		"moved":                 {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.Origin = "https://old:443" }, StateOriginChanged},
 		"disabled":              {KeyStatus{State: StateOK}, func(c *catalog.Connection) { c.Disabled = true }, StateDisabled},
@@ -78,7 +80,7 @@ func TestStatus(t *testing.T) {
 	r.status[pair{"fixed", ""}] = KeyStatus{State: StateOK, Version: 7, UpdatedAt: r.clock.Add(-time.Hour), NextRefresh: next}
 	r.status[pair{"acme", "c"}] = KeyStatus{State: StateStale, NextRefresh: next}
 	r.do("GET", "/status", "", as("watch")).ok().
-		want(`{"module":"vault","name":"default","reachable":true,"sealed":false,"token_ttl_seconds":3600}`, "stores", 0).
+		want(`{"module":"vault","name":"default","reachable":true,"sealed":false,"since":"2026-05-01T11:00:00.000Z","token_ttl_seconds":3600}`, "stores", 0).
 		want("", "stores", 1, "token_ttl_seconds").
 		want("unknown", "integrations", 0, "status").want("api", "integrations", 0, "source").
 		want("ok", "integrations", 1, "status").want("7", "integrations", 1, "key_version").want("3600", "integrations", 1, "key_age_seconds").

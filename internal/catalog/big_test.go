@@ -93,6 +93,41 @@ func TestListingManyConnectionsReadsAnIndex(t *testing.T) {
 	})
 }
 
+// Ten connections of each integration, 10,000 of them refused at once: counting
+// them is one walk, and a page one look.
+func TestListingManyConnectionsByStateWalksAnIndex(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := s.open()
+		crowd(t, db)
+		mustExec(t, db, "UPDATE connections SET auth_failed_version = key_version WHERE id LIKE '%7'")
+		if s.driver == "postgres" {
+			mustExec(t, db, "VACUUM ANALYZE") // as the server does by itself, a little later
+		}
+		took := make([]time.Duration, 0, 5)
+		failed := 0
+		for range cap(took) {
+			start := time.Now()
+			all, err := db.Groups(t.Context(), nil)
+			took = append(took, time.Since(start))
+			must(t, err)
+			failed = 0
+			for _, g := range all {
+				if g.Standing == StandingAuthFailed {
+					failed += g.Count
+				}
+			}
+		}
+		if best := slices.Min(took); failed != manyConnections/10 || best > 200*time.Millisecond {
+			t.Errorf("%d are refused, in %s", failed, best)
+		}
+		for _, line := range plan(t, db, groupQuery, []any{"api-8", "", "auth_failed", 100, 0}) {
+			if scans(line) || strings.Contains(line, "Sort") || strings.Contains(line, "TEMP B-TREE") {
+				t.Errorf("a page is no look into the index: %s", line)
+			}
+		}
+	})
+}
+
 // plan returns how the database goes about a query.
 func plan(t *testing.T, db *DB, query string, args []any) []string {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
@@ -32,6 +33,11 @@ type Config struct {
 	// URL of the database, for postgres. Required there. It may hold a
 	// password, and so is in no error.
 	URL secret.Value
+
+	// Observe is told of each question to the database: one of the Op constants,
+	// one of the Result constants, and the time that it took. It must not block.
+	// Of all handles on one database the first decides. May be nil.
+	Observe func(op, result string, took time.Duration)
 
 	// Now is the clock of all that is written. Default: time.Now.
 	Now func() time.Time
@@ -61,11 +67,12 @@ type DB struct {
 // shared is what all handles on one database have in common.
 type shared struct {
 	target
-	sql     *sql.DB
+	sql     pool
 	dialect dialect
 	holders int           // guarded by gate
 	turn    chan struct{} // held by who writes: see [DB.write]
 	bell    bell          // rung at each change
+	crowded atomic.Uint64 // see [DB.Crowded]
 }
 
 // target is a database that this process may use.
@@ -106,11 +113,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	s := open[t.id]
 	if s == nil {
-		pool, err := prepare(ctx, d, t)
+		opened, err := prepare(ctx, d, t)
 		if err != nil {
 			return nil, fmt.Errorf("opening the catalog %s: %w", t.name, errors.Join(err, t.release()))
 		}
-		s = &shared{target: t, sql: pool, dialect: d, turn: make(chan struct{}, 1)}
+		s = &shared{target: t, sql: pool{opened, cfg.Observe}, dialect: d, turn: make(chan struct{}, 1)}
 		open[t.id] = s
 	}
 	s.holders++
@@ -135,7 +142,7 @@ func prepare(ctx context.Context, d dialect, t target) (*sql.DB, error) {
 
 // SQL returns the connection pool. It is shared: only [DB.Close] closes it.
 // Parameters are written $1, $2, … which every dialect here understands.
-func (db *DB) SQL() *sql.DB { return db.shared.sql }
+func (db *DB) SQL() *sql.DB { return db.shared.sql.DB }
 
 // Path returns where the database is: for sqlite the absolute file name, with
 // symbolic links resolved; for postgres the server and the database's name.
@@ -149,7 +156,7 @@ func (db *DB) Path() string { return db.shared.name }
 func (db *DB) Purge(ctx context.Context) error {
 	// Not while another writes or purges: two that empty the log at once would
 	// be in each other's way.
-	return db.turn(ctx, func() error { return db.shared.dialect.purge(ctx, db.shared.sql) })
+	return db.turn(ctx, func() error { return db.shared.dialect.purge(ctx, db.shared.sql.DB) })
 }
 
 // Close gives the handle back. The last one closes the database and lets other

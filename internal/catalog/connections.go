@@ -130,6 +130,12 @@ func (t *tx) deleteWhere(ctx context.Context, integration, where string, args ..
 	}
 	for _, c := range all {
 		t.changed(c.Integration, c.ID)
+		if err := t.resolveAlert(ctx, ConnectionSubject(c.Integration, c.ID)); err != nil {
+			return nil, err
+		}
+		if err := t.hook(ctx, c.Integration, c.ID, OperationDeletion, ""); err != nil {
+			return nil, err
+		}
 	}
 	_, err = t.ExecContext(ctx, "DELETE FROM connections AS c WHERE c.integration = $1"+where, args...)
 	return all, err

@@ -163,6 +163,8 @@ func TestNothingIsWrittenAfterAnEndedContextOrToAClosedDatabase(t *testing.T) {
 			"DeleteIntegration": func() error { _, err := db.DeleteIntegration(ctx, "acme", 0, true); return err },
 			"Connection":        func() error { _, err := db.Connection(ctx, "acme", "cust-1"); return err },
 			"Connections":       func() error { _, err := db.Connections(ctx, ConnectionFilter{}); return err },
+			"Groups":            func() error { _, err := db.Groups(ctx, nil); return err },
+			"ConnectionsIn":     func() error { _, err := db.ConnectionsIn(ctx, Group{}, 1, 0); return err },
 			"CountConnections":  func() error { _, err := db.CountConnections(ctx, "acme"); return err },
 			"CreateConnection":  func() error { return db.CreateConnection(ctx, aConnection("acme", "b")) },
 			"UpdateConnection":  func() error { return db.UpdateConnection(ctx, c) },

@@ -36,6 +36,10 @@ type dialect struct {
 	// ends. Empty where a transaction that writes is alone anyway.
 	forUpdate string
 
+	// skipLocked ends a SELECT that takes rows and passes over those that
+	// another process is taking. Empty where there is no other.
+	skipLocked string
+
 	// notify is a statement that tells other processes, at commit, that there
 	// are changes. Empty where there are no others.
 	notify string

@@ -60,7 +60,16 @@ func (db *DB) NoteAuthFailure(ctx context.Context, failures []Sighting) ([]Sight
 		n, err := t.count(ctx, `
 			UPDATE connections SET auth_failed_version = $3
 			WHERE integration = $1 AND id = $2 AND auth_failed_version < $3`, s.Integration, s.ID, s.Version)
-		return noted{n > 0, n > 0}, err
+		if err != nil || n == 0 {
+			return noted{}, err
+		}
+		if err := t.openAlert(ctx, Alert{
+			Subject: ConnectionSubject(s.Integration, s.ID), Kind: ReasonAuthFailed,
+			Integration: s.Integration, Connection: s.ID, KeyVersion: s.Version,
+		}); err != nil {
+			return noted{}, err
+		}
+		return noted{changed: true, news: true}, t.hook(ctx, s.Integration, s.ID, OperationRefresh, ReasonAuthFailed)
 	})
 }
 
@@ -78,7 +87,13 @@ func (db *DB) NoteAuthSuccess(ctx context.Context, successes []Sighting) ([]Sigh
 		n, err := t.count(ctx, `
 			UPDATE connections SET auth_failed_version = 0
 			WHERE integration = $1 AND id = $2 AND auth_failed_version > 0 AND auth_failed_version <= $3`, s.Integration, s.ID, s.Version)
-		return noted{n > 0 || verified > 0, n > 0}, err
+		if err != nil || n == 0 {
+			return noted{changed: verified > 0}, err
+		}
+		if err := t.resolveAlert(ctx, ConnectionSubject(s.Integration, s.ID)); err != nil {
+			return noted{}, err
+		}
+		return noted{changed: true, news: true}, t.hook(ctx, s.Integration, s.ID, OperationRefresh, "")
 	})
 }
 

@@ -101,7 +101,9 @@ func (db *DB) FinishKeyWrite(ctx context.Context, p *PendingKey, version int) er
 			}
 		}
 		made.KeyVersion, made.KeyUpdatedAt = version, t.now
+		operation := OperationOverride
 		if made.Revision == 0 {
+			operation = OperationCreation
 			err = t.insertConnection(ctx, &made)
 		} else {
 			err = t.updateConnection(ctx, &made)
@@ -109,7 +111,13 @@ func (db *DB) FinishKeyWrite(ctx context.Context, p *PendingKey, version int) er
 		if errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		if err := t.resolveAlert(ctx, ConnectionSubject(p.Integration, p.ID)); err != nil {
+			return err
+		}
+		return t.hook(ctx, p.Integration, p.ID, operation, "")
 	})
 	if err == nil {
 		*p.Row = made

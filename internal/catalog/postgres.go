@@ -29,6 +29,7 @@ var postgres = dialect{
 	hold:       holdSchema,
 	finish:     indexSearch,
 	forUpdate:  " FOR UPDATE",
+	skipLocked: " FOR UPDATE SKIP LOCKED",
 	notify:     "NOTIFY " + channel,
 	listen:     listen,
 	purge:      func(context.Context, *sql.DB) error { return nil },

@@ -17,6 +17,11 @@ type tx struct {
 	now     time.Time
 	seq     int64 // the last change's
 	changes []Change
+
+	// What of the outside is known, once it was asked: see outbox.go, alerts.go.
+	roomKnown, alertsKnown, alertsHeard bool
+	room                                int64
+	crowded                             uint64
 }
 
 // changed notes that a row was written or deleted. An empty connection means
@@ -33,6 +38,7 @@ func (t *tx) changed(integration, connection string) {
 // without gaps and in the order of commit; and so no two writes can deadlock,
 // and what f reads stays true until the commit.
 func (db *DB) write(ctx context.Context, doing string, f func(t *tx) error) error {
+	began := time.Now()
 	err := db.turn(ctx, func() error {
 		raw, err := db.shared.sql.BeginTx(ctx, nil)
 		if err != nil {
@@ -52,11 +58,13 @@ func (db *DB) write(ctx context.Context, doing string, f func(t *tx) error) erro
 		if err := raw.Commit(); err != nil {
 			return err
 		}
+		db.shared.crowded.Add(t.crowded)
 		if len(t.changes) > 0 {
 			db.shared.bell.ring()
 		}
 		return nil
 	})
+	db.shared.sql.tell(OpWrite, began, err)
 	return classed(ctx, doing, err)
 }
 
@@ -75,13 +83,17 @@ func (db *DB) turn(ctx context.Context, f func() error) error {
 // answers are the errors that say something about rows.
 var answers = []error{ErrNotFound, ErrExists, ErrConflict, ErrHasConnections, ErrChangesLost}
 
+func isAnswer(err error) bool {
+	return slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })
+}
+
 // classed says what was being done when err came up. All that is no answer is
 // an [ErrUnavailable], with the end of the context if that was the cause.
 func classed(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) }) {
+	if isAnswer(err) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if end := ctx.Err(); end != nil && !errors.Is(err, end) { // a commit then says only that it is too late

@@ -24,8 +24,7 @@ func (d *Directory) TellAged(ctx context.Context, integration string, maxAge, so
 				return err
 			}
 			for _, s := range seen {
-				s.At = s.At.Add(maxAge)
-				d.tell(Event{Kind: a.kind, Sighting: s})
+				d.tell(Event{Kind: a.kind, Sighting: s, Ends: s.At.Add(maxAge)})
 			}
 			if len(seen) < chunk {
 				break

@@ -27,8 +27,8 @@ func TestOldKeysAreTold(t *testing.T) {
 		if len(r.events) != chunk+2 || r.events[0].Kind != ConnectionExpired || r.events[1].Kind != ConnectionExpiring {
 			t.Fatalf("told %d events: %v", len(r.events), r.events[:2])
 		}
-		if s := r.events[0].Sighting; s.ID != "over" || s.Version != 3 || !s.At.Equal(written.Add(90*day)) {
-			t.Errorf("told %+v", s)
+		if e := r.events[0]; e.Sighting.ID != "over" || e.Sighting.Version != 3 || !e.Ends.Equal(written.Add(90*day)) {
+			t.Errorf("told %+v", e)
 		}
 		for n, want := range []catalog.Aging{
 			{Integration: "acme", Step: 3, Age: 90 * day, Limit: chunk}, {Integration: "acme", Step: 2, Age: 89 * day, Limit: chunk}, {Integration: "acme", Step: 1, Age: 76 * day, Limit: chunk},

@@ -176,6 +176,17 @@ func (d *Directory) Ready(ctx context.Context) error {
 
 var errClosed = errors.New("the directory is closed")
 
+// Loaded tells whether the integrations were loaded once: [Directory.Ready]
+// without the wait.
+func (d *Directory) Loaded() bool {
+	select {
+	case <-d.loaded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Close ends the background work and writes down, as long as ctx allows, what
 // is still to be noted. What is held is found afterwards, too; what is not is
 // unavailable. Only the first call does anything.

@@ -2,7 +2,11 @@
 
 package directory
 
-import "github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+import (
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
 
 // Kind says what happened.
 type Kind string
@@ -35,9 +39,12 @@ const (
 type Event struct {
 	Kind Kind
 
-	// Sighting is what was seen, for events of a connection. Of a key's age its
-	// time is when the key runs out.
+	// Sighting is what was seen, for events of a connection.
 	Sighting catalog.Sighting
+
+	// Ends is when the key runs out. Only for [ConnectionExpiring] and
+	// [ConnectionExpired].
+	Ends time.Time
 
 	// Err says why. Only for [CatalogAway].
 	Err error

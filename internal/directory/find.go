@@ -38,6 +38,9 @@ func (d *Directory) Connection(ctx context.Context, integration, id string) (*Co
 	return c, nil
 }
 
+// Peek returns what is held of a connection, nil for nothing. It is no use of it.
+func (d *Directory) Peek(integration, id string) *Connection { return d.held(key{integration, id}) }
+
 // held returns what is held of a connection, up to date or not.
 func (d *Directory) held(k key) *Connection {
 	if c, ok := d.connections.Load(k); ok {

@@ -23,12 +23,7 @@ type Status struct {
 
 // Status returns the state of the directory.
 func (d *Directory) Status() Status {
-	s := Status{Outage: d.outage.Load(), Integrations: len(*d.integrations.Load())}
-	select {
-	case <-d.loaded:
-		s.Loaded = true
-	default:
-	}
+	s := Status{Loaded: d.Loaded(), Outage: d.outage.Load(), Integrations: len(*d.integrations.Load())}
 	d.mu.Lock()
 	s.Connections, s.Unknown = len(d.ring), len(d.unknown.ends)
 	for _, slot := range d.ring {

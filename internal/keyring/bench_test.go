@@ -106,6 +106,14 @@ func BenchmarkLookup(b *testing.B) {
 				return err == nil
 			})
 		})
+		clear(plain)
+		for i := range n {
+			path := fmt.Sprintf(longPath, i)
+			plain[path] = r.table.get(store.Address{Path: path}).key.Load()
+		}
+		b.Run(fmt.Sprintf("longmap/%d", n), func(b *testing.B) {
+			lookups(b, n, longPath, func(path string) bool { return plain[path] != nil && r.now() != 0 })
+		})
 		_ = r.Close(ctx)
 	}
 }

@@ -32,6 +32,7 @@ type breaker struct {
 	gen   atomic.Uint64 // counts recoveries; a back-off of an earlier one is void
 	until atomic.Int64  // of a pause
 
+	turned atomic.Int64 // when it last opened or closed, 0: never
 	answer atomic.Int64 // when the store last gave a good answer, 0: never
 
 	mu      sync.Mutex
@@ -55,6 +56,15 @@ func (b *breaker) isOpen() bool       { return b.open.Load() }
 func (b *breaker) generation() uint64 { return b.gen.Load() }
 func (b *breaker) pausedUntil() int64 { return b.until.Load() }
 
+// since returns when it last opened or closed, by the clock of people.
+func (b *breaker) since(now int64) time.Time {
+	turned := b.turned.Load()
+	if turned == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(-time.Duration(now - turned))
+}
+
 // aliveSince reports whether the store gave a good answer after since.
 func (b *breaker) aliveSince(since int64) bool { return b.answer.Load() > since }
 
@@ -72,7 +82,7 @@ func (b *breaker) good(now int64) (up bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fails, b.only, b.doubt, b.wait, b.muted = 0, nil, false, probeFirst, false
-	b.closeLocked()
+	b.closeLocked(now)
 	up, b.told = b.told, false
 	return up
 }
@@ -103,7 +113,9 @@ func (b *breaker) bad(s *slot, now int64, others bool) (down bool) {
 }
 
 func (b *breaker) openLocked(now int64) (down bool) {
-	b.open.Store(true)
+	if !b.open.Swap(true) {
+		b.turned.Store(max(now, 1))
+	}
 	b.doubt = false
 	b.next = now + b.step()
 	down, b.told = !b.told, true
@@ -119,11 +131,12 @@ func (b *breaker) step() int64 {
 }
 
 // closeLocked lets reads go on, voids every back-off, and wakes who waits.
-func (b *breaker) closeLocked() {
+func (b *breaker) closeLocked(now int64) {
 	if !b.open.Load() {
 		return
 	}
 	b.open.Store(false)
+	b.turned.Store(now)
 	b.gen.Add(1)
 	close(b.back)
 	b.back = make(chan struct{})
@@ -160,7 +173,7 @@ func (b *breaker) probed(err error, now int64) (back, down bool) {
 		if back {
 			b.fails, b.only = breakerLimit-2, nil
 		}
-		b.closeLocked()
+		b.closeLocked(now)
 		return back, false
 	}
 	if b.doubt {

@@ -154,11 +154,11 @@ func (k *Key) same(o *Key) bool {
 		return false
 	}
 	known := !k.CreatedAt.IsZero() && !o.CreatedAt.IsZero()
-	return (!known || k.CreatedAt.Equal(o.CreatedAt)) && k.equal(o)
+	return (!known || k.CreatedAt.Equal(o.CreatedAt)) && k.Equal(o)
 }
 
-// equal reports whether both keys have one value.
-func (k *Key) equal(o *Key) bool {
+// Equal reports whether both keys have one value.
+func (k *Key) Equal(o *Key) bool {
 	return k != nil && o != nil &&
 		subtle.ConstantTimeCompare([]byte(k.Value.Reveal()), []byte(o.Value.Reveal())) == 1
 }

@@ -87,10 +87,12 @@ func (e *Entry) Key(ctx context.Context, field string) (*Key, error) {
 	}
 	s.touch(now)
 	if key != nil && e.wants(field, t) {
+		e.view.ring.counts.fresh.inc(now)
 		return key, nil
 	}
 	if snap := s.snap.Load(); snap != nil {
 		if k, err := e.pick(snap, field, now); err == nil {
+			e.view.ring.counts.fresh.inc(now)
 			return k, nil
 		}
 	}
@@ -145,7 +147,9 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 	now := r.now()
 	s.touch(now)
 	snap := s.snap.Load()
-	switch e.zone(snap, now) { //nolint:exhaustive // dead is what follows
+	found := e.zone(snap, now)
+	r.counts.lookups[found].Add(1)
+	switch found { //nolint:exhaustive // dead is what follows
 	case fresh, stale:
 		k, err := e.pick(snap, field, now)
 		if err != nil {
@@ -156,13 +160,13 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 		}
 		return k, nil
 	case old:
-		e.waitShortly(ctx, s)
+		e.waitShortly(ctx, s, snap)
 		now = r.now()
 		if snap = s.snap.Load(); e.zone(snap, now) < dead {
 			return e.pick(snap, field, now)
 		}
 	}
-	snap, err := e.fetch(ctx, s)
+	snap, err := e.fetch(ctx, s, snap)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +175,7 @@ func (e *Entry) slow(ctx context.Context, field string) (*Key, error) {
 
 // waitShortly gives a refresh of a key that is old the time of SyncWait. With
 // the store away, or too many waiting already, nobody waits.
-func (e *Entry) waitShortly(ctx context.Context, s *slot) {
+func (e *Entry) waitShortly(ctx context.Context, s *slot, snap *snapshot) {
 	r := e.view.ring
 	now := r.now()
 	if r.away(now) != nil || len(r.foreground) == cap(r.foreground) {
@@ -181,10 +185,11 @@ func (e *Entry) waitShortly(ctx context.Context, s *slot) {
 	if r.blocked(s, now) > 0 {
 		return
 	}
-	f, _ := r.join(s)
+	f, began := r.join(ctx, s, snap)
 	if f == nil {
 		return
 	}
+	defer f.watch(ctx, began).End()
 	t := time.NewTimer(e.view.opts.SyncWait)
 	defer t.Stop()
 	select {
@@ -202,7 +207,7 @@ func (e *Entry) mended(ctx context.Context, s *slot, snap *snapshot, field strin
 	if now-snap.checked < int64(negativeFirst) || r.blocked(s, now) > 0 || r.away(now) != nil {
 		return nil, cause
 	}
-	snap, err := e.fetch(ctx, s)
+	snap, err := e.fetch(ctx, s, snap)
 	if err != nil {
 		if ctx.Err() != nil || errors.Is(err, store.ErrNotFound) {
 			return nil, err
@@ -212,8 +217,8 @@ func (e *Entry) mended(ctx context.Context, s *slot, snap *snapshot, field strin
 	return e.pick(snap, field, r.now())
 }
 
-// fetch waits for a read, for a request that has nothing to go on with.
-func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
+// fetch waits for a read, for a request that has nothing to go on with but seen.
+func (e *Entry) fetch(ctx context.Context, s *slot, seen *snapshot) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -228,10 +233,11 @@ func (e *Entry) fetch(ctx context.Context, s *slot) (*snapshot, error) {
 	if err := r.away(now); err != nil {
 		return nil, err
 	}
-	f, _ := r.join(s)
+	f, began := r.join(ctx, s, seen)
 	if f == nil {
 		return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
 	}
+	defer f.watch(ctx, began).End()
 	snap, err := f.wait(ctx)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

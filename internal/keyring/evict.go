@@ -31,7 +31,9 @@ func (r *Ring) sweep(now int64) {
 		unused := s.unused(now)
 		if s.pins.Load() == 0 {
 			if !keep && unused >= r.opts.Idle {
-				r.table.evict(s)
+				if r.table.evict(s) {
+					r.counts.idle.Add(1)
+				}
 				return true
 			}
 			if unused <= window {
@@ -86,7 +88,7 @@ func (t *table) evictOne(came *slot) {
 			break
 		}
 	}
-	if oldest != nil {
-		t.evict(oldest)
+	if oldest != nil && t.evict(oldest) {
+		t.ring.counts.full.Add(1)
 	}
 }

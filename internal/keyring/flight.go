@@ -13,6 +13,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/span"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -35,24 +38,44 @@ type flight struct {
 	done chan struct{}
 	snap *snapshot
 	err  error
+
+	began trace.SpanContext // of who began it; zero: that one is not traced
 }
 
-// join returns the read of s under way, or begins one that its waiters may all
-// leave: it ends by its own deadline. Began tells which it was; f is nil when
-// the ring is closed.
-func (r *Ring) join(s *slot) (f *flight, began bool) {
+// watch begins the span of who waits for f. One who has not begun it finds in
+// there whose trace has the reading.
+func (f *flight) watch(ctx context.Context, began bool) trace.Span {
+	_, s := span.Wait(ctx)
+	if !began && f.began.IsValid() && s.IsRecording() {
+		s.AddLink(trace.Link{SpanContext: f.began})
+	}
+	return s
+}
+
+// join returns the read of s under way, or one that has brought something since
+// its caller looked and saw seen, or begins one that its waiters may all leave:
+// it ends by its own deadline. Began tells whether it did; f is nil when the ring
+// is closed.
+//
+// Of ctx only the span counts: the reading is part of that trace.
+func (r *Ring) join(ctx context.Context, s *slot, seen *snapshot) (f *flight, began bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight != nil {
 		return s.flight, false
 	}
+	if snap := s.snap.Load(); snap != nil && snap != seen {
+		f = &flight{done: make(chan struct{}), snap: snap}
+		close(f.done)
+		return f, false
+	}
 	if !r.life.enter() {
 		return nil, false
 	}
 	r.start()
-	f = &flight{done: make(chan struct{})}
+	f = &flight{done: make(chan struct{}), began: trace.SpanContextFromContext(ctx)}
 	s.flight = f
-	go r.fly(s, f, true)
+	go r.fly(span.Carry(r.ctx, ctx), s, f, true)
 	return f, true
 }
 
@@ -68,7 +91,7 @@ func (r *Ring) refresh(s *slot, due int64) {
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
 	s.mu.Unlock()
-	r.fly(s, f, false)
+	r.fly(r.ctx, s, f, false)
 }
 
 // needed reports whether s, asked for at the time due, is still to be read.
@@ -90,7 +113,7 @@ func (f *flight) wait(ctx context.Context) (*snapshot, error) {
 // reread reads s by a flight that begins after the call.
 func (r *Ring) reread(ctx context.Context, s *slot) (*snapshot, error) {
 	for {
-		f, began := r.join(s)
+		f, began := r.join(ctx, s, s.snap.Load())
 		if f == nil {
 			return nil, &UnavailableError{RetryAfter: time.Second, Err: errClosed}
 		}
@@ -101,7 +124,7 @@ func (r *Ring) reread(ctx context.Context, s *slot) (*snapshot, error) {
 	}
 }
 
-func (r *Ring) fly(s *slot, f *flight, foreground bool) {
+func (r *Ring) fly(ctx context.Context, s *slot, f *flight, foreground bool) {
 	defer r.life.leave()
 	if foreground {
 		if !r.acquire() {
@@ -110,7 +133,7 @@ func (r *Ring) fly(s *slot, f *flight, foreground bool) {
 		}
 		defer func() { <-r.foreground }()
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, r.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.opts.ReadTimeout)
 	defer cancel()
 	doc, err := r.read(ctx, s, foreground)
 	if r.ctx.Err() != nil && err != nil { // says nothing about the store

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/span"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -40,10 +41,12 @@ func (e *Entry) Previous(ctx context.Context, field string) (*Key, bool) {
 	if known {
 		return k, k != nil
 	}
-	done := e.view.ring.readFormer(s, snap.content)
+	done := e.view.ring.readFormer(ctx, s, snap.content)
 	if done == nil {
 		return nil, false
 	}
+	_, waiting := span.Wait(ctx)
+	defer waiting.End()
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -75,7 +78,7 @@ func (s *snapshot) before(name string) (k *Key, known bool) {
 		newest = f.key
 	}
 	if name == "" || name == store.DefaultField {
-		if f := s.find(previousField); f != nil && f.bad == nil && !f.key.equal(newest) {
+		if f := s.find(previousField); f != nil && f.bad == nil && !f.key.Equal(newest) {
 			return f.key, true
 		}
 	}
@@ -83,7 +86,7 @@ func (s *snapshot) before(name string) (k *Key, known bool) {
 		return nil, false
 	}
 	f := s.former.find(name)
-	if f == nil || f.key.equal(newest) {
+	if f == nil || f.key.Equal(newest) {
 		return nil, true
 	}
 	return f.key, true
@@ -101,7 +104,7 @@ func (r *Ring) rotationEnds(d *store.Document, now int64) int64 {
 
 // readFormer returns the end of the read of the version before c, nil when there
 // is none to wait for.
-func (r *Ring) readFormer(s *slot, c *content) <-chan struct{} {
+func (r *Ring) readFormer(ctx context.Context, s *slot, c *content) <-chan struct{} {
 	from, ok := r.store.(store.Former)
 	now := r.now()
 	if !ok || c.version < 2 || r.away(now) != nil {
@@ -127,19 +130,19 @@ func (r *Ring) readFormer(s *slot, c *content) <-chan struct{} {
 	go func() {
 		defer r.life.leave()
 		defer close(f.done)
-		r.flyFormer(from, s, c)
+		r.flyFormer(span.Carry(r.ctx, ctx), from, s, c)
 	}()
 	return f.done
 }
 
 // flyFormer reads the version before c by a place among the foreground reads,
 // and notes it beside c, or that there is none.
-func (r *Ring) flyFormer(from store.Former, s *slot, c *content) {
+func (r *Ring) flyFormer(ctx context.Context, from store.Former, s *slot, c *content) {
 	if !r.acquire() {
 		return
 	}
 	defer func() { <-r.foreground }()
-	ctx, cancel := context.WithTimeout(r.ctx, r.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.opts.ReadTimeout)
 	defer cancel()
 	doc, err := r.ask(ctx, func() (*store.Document, error) { return from.Former(ctx, s.address(), c.version) })
 	class := ""

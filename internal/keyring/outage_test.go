@@ -22,7 +22,7 @@ func TestAnOutageDropsNoKeyBeforeMaxStale(t *testing.T) {
 		r.want(e, "k1")
 		r.want(c, "c1")
 		r.set(func() { r.err = errDown })
-		n := 0
+		n, away := 0, time.Now()
 		for i := range 23 {
 			r.pass(time.Hour)
 			if i == 0 {
@@ -43,9 +43,19 @@ func TestAnOutageDropsNoKeyBeforeMaxStale(t *testing.T) {
 		if r.count(StoreDown) != 1 {
 			t.Errorf("told %d times that the store is away, want once", r.count(StoreDown))
 		}
+		if h := v.Health(); !h.Down || h.Since.Before(away) || h.Since.After(away.Add(10*time.Minute)) {
+			t.Errorf("at %s it was told away since %s", away, h.Since)
+		}
+		back := time.Now()
 		r.set(func() { r.err = nil })
 		r.pass(5 * time.Second)
 		r.want(e, "k1")
+		if h := v.Health(); h.Down || h.Since.Before(back) {
+			t.Errorf("at %s it was told back since %s", back, h.Since)
+		}
+		if st := e.Status(); st.RefreshAt.Before(st.CheckedAt.Add(4*time.Minute)) || st.RefreshAt.After(st.CheckedAt.Add(5*time.Minute)) {
+			t.Errorf("read at %s, it is read again at %s", st.CheckedAt, st.RefreshAt)
+		}
 		if r.count(StoreUp) != 1 {
 			t.Errorf("told %d times that it is back, want once", r.count(StoreUp))
 		}

@@ -5,6 +5,8 @@ package keyring
 import (
 	"context"
 	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/span"
 )
 
 const (
@@ -40,10 +42,12 @@ func (e *Entry) Refused(ctx context.Context, field string, k *Key) (newer *Key, 
 	if newer, ok = e.newer(s, field, k); ok {
 		return newer, true
 	}
-	done := e.view.ring.rereadRefused(s, k)
+	done := e.view.ring.rereadRefused(ctx, s, k)
 	if done == nil {
 		return nil, false
 	}
+	_, waiting := span.Wait(ctx)
+	defer waiting.End()
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -68,7 +72,7 @@ func (e *Entry) newer(s *slot, field string, k *Key) (*Key, bool) {
 
 // rereadRefused returns the end of the read that k's refusal set off, nil when
 // there is none to wait for.
-func (r *Ring) rereadRefused(s *slot, k *Key) <-chan struct{} {
+func (r *Ring) rereadRefused(ctx context.Context, s *slot, k *Key) <-chan struct{} {
 	now := r.now()
 	if r.away(now) != nil {
 		return nil
@@ -101,7 +105,7 @@ func (r *Ring) rereadRefused(s *slot, k *Key) <-chan struct{} {
 		defer t.Stop()
 		select {
 		case <-t.C:
-			_, _ = r.reread(r.ctx, s) // what it brought is in the slot
+			_, _ = r.reread(span.Carry(r.ctx, ctx), s) // what it brought is in the slot
 		case <-r.ctx.Done():
 		}
 	}()

@@ -85,6 +85,7 @@ type Ring struct {
 	breaker breaker
 	views   views
 	life    life
+	counts  counts
 
 	foreground chan struct{} // one token per read that requests wait for
 	stretch    atomic.Int64  // nanoseconds; see Ring.sweep

@@ -9,8 +9,12 @@ import (
 )
 
 // plan decides when s is next read without anybody asking: a pinned slot always
-// is, a customer's only to confirm that it is gone.
+// is, a customer's only to confirm that it is gone. It goes by what stands while
+// nothing is settled: a time that is later than a read's, or takes the place of
+// a later one, would be read again, or not any more.
 func (r *Ring) plan(s *slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	snap, t := s.snap.Load(), s.trouble.Load()
 	kept := s.kept.Load() > 0
 	due := r.now()

@@ -25,7 +25,10 @@ func (r *Ring) settle(s *slot, f *flight, doc *store.Document, err error) {
 	s.flight = nil
 	if err == nil {
 		var ok bool
-		if events, ok = r.accept(s, doc); !ok {
+		was := s.snap.Load()
+		if events, ok = r.accept(s, doc); ok {
+			r.counts.read(was, s.snap.Load())
+		} else {
 			err = errOutdated
 		}
 	}
@@ -37,6 +40,7 @@ func (r *Ring) settle(s *slot, f *flight, doc *store.Document, err error) {
 	}
 	dropped := false
 	if err != nil {
+		r.counts.failed(classOf(err))
 		events, dropped = r.fail(s, err)
 	}
 	f.snap, f.err = s.snap.Load(), err

@@ -35,6 +35,7 @@ type rest struct {
 	pins    atomic.Int32            // views that pin it; changed under the table's locks
 	kept    atomic.Int32            // of these, started ones: it is refreshed by schedule
 	queued  atomic.Bool             // a request asked for a refresh that has not begun
+	had     atomic.Bool             // something was held once
 	gone    atomic.Bool             // no longer in the table: entries look it up anew
 
 	// Of the queue, under its lock.
@@ -58,6 +59,7 @@ func (s *slot) hold(n *snapshot, names *fieldNames) {
 		s.key.Store(nil)
 		return
 	}
+	s.had.Store(true)
 	key, field := n.wanted(names)
 	s.key.Store(key)
 	s.terms.Store(uint32(n.terms.with(field)))

@@ -19,6 +19,9 @@ type Status struct {
 	// State is "fresh", "stale", "old", "dead", or "missing" when nothing is held.
 	State string
 
+	// Had says that some version was held before, if none is now.
+	Had bool
+
 	// Version held. Zero: none, or the store has none.
 	Version int
 
@@ -37,6 +40,10 @@ type Status struct {
 	// CheckedAt is when it was last seen to be the newest.
 	CheckedAt time.Time
 
+	// RefreshAt is when it is read again by schedule, or at the first use after
+	// that. Zero: not known.
+	RefreshAt time.Time
+
 	// Class and Err of the last read, when it brought nothing.
 	Class string
 	Err   error
@@ -52,6 +59,12 @@ type Status struct {
 type Health struct {
 	// Down says that the breaker is open: the store is not read, only probed.
 	Down bool
+
+	// Answered says that the store has given this process a good answer.
+	Answered bool
+
+	// Since is when it went down, or was back. Zero: it was never down.
+	Since time.Time
 
 	// Paused is for how long the store asked to be left alone.
 	Paused time.Duration
@@ -81,16 +94,18 @@ func (e *Entry) Status() Status { return e.status(e.live()) }
 func (e *Entry) status(s *slot) Status {
 	now := e.view.ring.now()
 	snap := s.snap.Load()
-	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing"}
+	st := Status{Address: s.address(), Pinned: s.pins.Load() > 0, State: "missing", Had: s.had.Load()}
 	st.Rejected, st.RejectedAt = s.refused(snap)
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
 		st.Version, st.CreatedAt, st.Expires = snap.version, snap.created, snap.expires
 		st.CheckedAt = time.Now().Add(-time.Duration(now - snap.checked))
+		st.RefreshAt = st.CheckedAt.Add(snap.terms.age(e.view.opts.TTL))
 	}
 	if t := s.trouble.Load(); t != nil {
 		st.Class, st.Err, st.Failures = t.class, t.err, t.fails
 		st.RetryAfter = e.view.ring.blocked(s, now)
+		st.RefreshAt = time.Now().Add(st.RetryAfter)
 	}
 	return st
 }
@@ -105,6 +120,9 @@ func (e *Entry) Holds(field string) bool {
 	f := snap.find(field)
 	return f != nil && f.key != nil && (f.bad == nil || now-f.bad.since < int64(e.view.opts.MaxStale))
 }
+
+// Lazy tells whether the entry is not read before it is asked for.
+func (e *Entry) Lazy() bool { return !e.pinned || e.view.opts.Lazy }
 
 // Peek returns what is held of a key, without asking for it.
 func (v *View) Peek(a store.Address) Status {
@@ -121,10 +139,12 @@ func (v *View) Peek(a store.Address) Status {
 func (v *View) Health() Health {
 	r := v.ring
 	return Health{
-		Down:   r.breaker.isOpen(),
-		Paused: max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
-		Held:   int(r.table.size.Load()),
-		Pinned: int(r.table.pinned.Load()),
-		TTL:    max(v.opts.TTL, time.Duration(r.stretch.Load())),
+		Down:     r.breaker.isOpen(),
+		Answered: r.breaker.answer.Load() != 0,
+		Since:    r.breaker.since(r.now()),
+		Paused:   max(0, time.Duration(r.breaker.pausedUntil()-r.now())),
+		Held:     int(r.table.size.Load()),
+		Pinned:   int(r.table.pinned.Load()),
+		TTL:      max(v.opts.TTL, time.Duration(r.stretch.Load())),
 	}
 }

@@ -3,7 +3,9 @@ package keyring
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,6 +106,52 @@ func TestARefreshThatCameTooLateIsNotDone(t *testing.T) {
 			t.Errorf("got %d reads, want 1", r.reads())
 		}
 	})
+}
+
+func TestARequestThatLookedBeforeAReadEndedDoesNotReadAgain(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.docs[one] = doc(1, "k1")
+		e := r.view(Options{}).Entry(one)
+		r.want(e, "k1") // between its look and its wait
+		snap, err := e.fetch(context.Background(), e.live(), nil)
+		if err != nil || snap.key.Value.Reveal() != "k1" || r.reads() != 1 {
+			t.Errorf("got %v after %d reads, want 1", err, r.reads())
+		}
+	})
+}
+
+// TestAStartAndRequestsAtOnceReadOnce tries what is between two statements often
+// enough to meet it: of this many rounds about one in a thousand did.
+func TestAStartAndRequestsAtOnceReadOnce(t *testing.T) {
+	for i := range 10_000 {
+		f := newFake()
+		f.docs[one] = doc(1, "k1")
+		r := New(f, RingOptions{})
+		v := r.View(Options{})
+		e := v.Pin(one)
+		var wg sync.WaitGroup
+		wg.Go(v.Start)
+		for range 2 {
+			wg.Go(func() {
+				for range i % 7 {
+					runtime.Gosched()
+				}
+				if _, err := e.Key(t.Context(), ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for range 20 {
+			runtime.Gosched()
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := f.reads(); n != 1 {
+			t.Fatalf("round %d: got %d reads, want 1", i, n)
+		}
+	}
 }
 
 func TestIdleCustomersAreLetGoPinsAreNot(t *testing.T) {

@@ -57,6 +57,7 @@ func New(c Config) (*Client, error) {
 	cl := &Client{cfg: c, log: c.Log, mounts: mounts{asking: make(chan struct{}, 1)}}
 	cl.auth = &auth{c: cl, cfg: c.Auth}
 	cl.session = newSession(cl.auth)
+	cl.session.said = chronicle{log: c.Log, method: c.Auth.Method, observe: c.ObserveLogin}
 	wires, sum, err := c.wires()
 	if err != nil {
 		return nil, err

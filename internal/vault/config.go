@@ -85,6 +85,10 @@ type Config struct {
 	// Op and Class constants. It must not block. May be nil.
 	Observe func(op, class string, took time.Duration)
 
+	// ObserveLogin is told of every login: by which method, and one of the
+	// Login constants. It must not block. May be nil.
+	ObserveLogin func(method, result string)
+
 	// Log may be nil.
 	Log *zap.Logger
 }

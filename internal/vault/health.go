@@ -47,6 +47,10 @@ type Status struct {
 	// not end, or is not ours to know.
 	TokenTTL time.Duration `json:"token_ttl,omitempty"`
 
+	// TokenEnds is when that token ends, by our clock. Zero: it does not, or is
+	// not ours to know.
+	TokenEnds time.Time `json:"token_ends,omitzero"`
+
 	// Error of the last login, while there is no token.
 	Error string `json:"error,omitempty"`
 }
@@ -61,7 +65,7 @@ func (c *Client) Status() Status {
 	c.session.mu.Lock()
 	defer c.session.mu.Unlock()
 	if t := c.session.current; t != nil {
-		st.LoggedIn, st.TokenTTL = true, t.ttl
+		st.LoggedIn, st.TokenTTL, st.TokenEnds = true, t.ttl, t.ends
 	} else if c.session.failed != nil {
 		st.Error = c.session.failed.Error()
 	}

@@ -9,6 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/span"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -31,15 +37,35 @@ const (
 	ClassUnavailable = "unavailable"
 )
 
-// send makes a call and tells [Config.Observe].
+// send makes a call, tells [Config.Observe], and is a span in the trace of ctx.
+// The span has neither path nor body: both may hold what nobody else may see.
 func (c *Client) send(ctx context.Context, q call) (*answer, error) {
-	if c.cfg.Observe == nil {
-		return c.sendAnywhere(ctx, q)
-	}
-	began := time.Now()
+	op, began := q.op(), time.Now()
+	ctx, s := span.Start(ctx, "vault "+op, trace.WithSpanKind(trace.SpanKindClient))
+	defer s.End()
 	a, err := c.sendAnywhere(ctx, q)
-	c.cfg.Observe(q.op(), classify(a, err), time.Since(began))
+	class := classify(a, err)
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(op, class, time.Since(began))
+	}
+	if s.IsRecording() {
+		c.describe(s, a, class)
+	}
 	return a, err
+}
+
+// describe says in a span what became of a call.
+func (c *Client) describe(s trace.Span, a *answer, class string) {
+	wires := *c.wires.Load()
+	w := wires[int(c.sticky.Load())%len(wires)]
+	s.SetAttributes(append(span.Server(w.host, w.scheme), attribute.String("apikey_inject.vault.class", class))...)
+	if a != nil {
+		s.SetAttributes(semconv.HTTPResponseStatusCode(a.status))
+	}
+	if class == ClassUnavailable || class == ClassDenied || class == ClassRejected || class == ClassThrottled {
+		s.SetAttributes(semconv.ErrorTypeKey.String(class))
+		s.SetStatus(codes.Error, class)
+	}
 }
 
 // op names the call by its path; the path itself may hold a customer's id.

@@ -37,14 +37,20 @@ func (s *session) keep(ctx context.Context, t *token) {
 			return
 		}
 		if got <= t.ttl/2 { // capped by the maximum: log in while this one works
+			s.until(t, time.Now().Add(got))
 			s.alive(ctx, t, minLife/2)
 			return
 		}
-		ttl, renewable, end = got, again, time.Now().Add(got)
-		s.mu.Lock()
-		t.ttl = max(t.ttl, got)
-		s.mu.Unlock()
+		ttl, renewable, end = got, again, s.prolong(t, got)
 	}
+}
+
+// prolong notes that t lives for ttl from now, and returns its end.
+func (s *session) prolong(t *token, ttl time.Duration) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.ttl, t.ends = max(t.ttl, ttl), time.Now().Add(ttl)
+	return t.ends
 }
 
 // renewing renews t, trying again until last when Vault is away.
@@ -78,11 +84,14 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		}
 		ttl, renewable, err = s.vault.lookup(ctx, t)
 	}
+	s.mu.Lock()
+	t.life = ttl
+	s.mu.Unlock()
+	if ttl > 0 { // a root token has no end
+		s.prolong(t, ttl) // also one that nobody can renew
+	}
 	for renewable && ttl > 0 {
-		end := time.Now().Add(ttl)
-		s.mu.Lock()
-		t.ttl = max(t.ttl, ttl)
-		s.mu.Unlock()
+		end := s.prolong(t, ttl)
 		if !s.alive(ctx, t, max(minLife/2, jitter(ttl*2/3))) {
 			return false
 		}
@@ -90,7 +99,11 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 		if errors.Is(err, errTokenDead) {
 			return false
 		}
-		if err != nil || got <= t.ttl/2 {
+		if err != nil {
+			break
+		}
+		if got <= t.ttl/2 {
+			s.prolong(t, got)
 			break
 		}
 		ttl, renewable = got, again
@@ -101,9 +114,14 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 // watch waits for a token that is not ours to die or to be replaced.
 func (s *session) watch(ctx context.Context, t *token) {
 	before := s.vault.fingerprint()
-	for s.alive(ctx, t, credentialPoll) {
+	var again time.Time
+	for s.alive(ctx, t, s.nextLook(t)) {
 		if s.vault.fingerprint() != before {
 			return
+		}
+		if now := time.Now(); s.warnIn(t) == 0 && !now.Before(again) {
+			s.warn(ctx, t)
+			again = now.Add(warnAgain)
 		}
 	}
 }

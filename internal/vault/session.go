@@ -36,7 +36,9 @@ type token struct {
 	tended    bool // given by the operator: we renew it, and no more
 	dead      chan struct{}
 	die       sync.Once
-	checked   time.Time // last time a 403 was looked into; guarded by session.mu
+	ends      time.Time     // zero: never, or not known; guarded by session.mu, as is the next
+	life      time.Duration // of one that was given to us, when it was first looked at
+	checked   time.Time     // last time a 403 was looked into; guarded by session.mu
 }
 
 // refusedError says that Vault does not accept our credentials: trying again
@@ -68,6 +70,7 @@ type lessor interface {
 // session keeps a token alive from Start to Close.
 type session struct {
 	vault lessor
+	said  chronicle
 
 	start sync.Once
 	stop  context.CancelFunc
@@ -77,10 +80,12 @@ type session struct {
 	mu      sync.Mutex
 	current *token
 	failed  error         // of the last login, while there is no token
-	until   time.Time     // end of the pause that it was asked for, if it was
+	pause   time.Time     // end of the pause that it was asked for, if it was
 	changed chan struct{} // closed and replaced when current or failed changes
 	wanted  time.Time     // last time a request found no token
 	gen     uint64
+
+	listeners listeners
 }
 
 func newSession(v lessor) *session {
@@ -93,6 +98,9 @@ func (s *session) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		before := s.vault.fingerprint()
 		t, err := s.vault.login(ctx)
+		if ctx.Err() == nil {
+			s.said.login(t, err)
+		}
 		if err == nil {
 			wait, refused = 0, 0
 			s.publish(t)
@@ -100,6 +108,9 @@ func (s *session) run(ctx context.Context) {
 			continue
 		}
 		s.fail(err)
+		if t := s.inUse(); t != nil {
+			s.expiring(t, err)
+		}
 		if no, ok := errors.AsType[*refusedError](err); ok {
 			refused = min(max(30*time.Second, 2*refused), refusedWait)
 			if no.locks {
@@ -156,20 +167,30 @@ func (s *session) awaitCredentials(ctx context.Context, before string, d time.Du
 }
 
 func (s *session) publish(t *token) {
+	defer s.listeners.tell(TokenEvent{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gen++
 	t.gen, t.born, t.dead = s.gen, time.Now(), make(chan struct{})
+	if t.ttl > 0 {
+		t.ends = t.born.Add(t.ttl)
+	}
 	s.current, s.failed = t, nil
 	s.wakeLocked()
+}
+
+func (s *session) inUse() *token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
 }
 
 func (s *session) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failed, s.until = err, time.Time{}
+	s.failed, s.pause = err, time.Time{}
 	if asked, ok := errors.AsType[*store.ThrottledError](err); ok {
-		s.until = time.Now().Add(asked.After)
+		s.pause = time.Now().Add(asked.After)
 	}
 	s.wakeLocked()
 }
@@ -205,6 +226,7 @@ func (s *session) kill(t *token) {
 	defer s.mu.Unlock()
 	if s.current == t {
 		s.current = nil
+		s.said.died()
 		if s.failed != nil { // an early login failed already: try it again now
 			s.retryLocked()
 		}
@@ -217,7 +239,7 @@ func (s *session) kill(t *token) {
 func (s *session) token(ctx context.Context) (*token, error) {
 	for {
 		s.mu.Lock()
-		t, failed, changed, until := s.current, s.failed, s.changed, s.until
+		t, failed, changed, until := s.current, s.failed, s.changed, s.pause
 		if t == nil {
 			s.wanted = time.Now()
 		}

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-phases=8
+phases=9
 phase=0
 started=$SECONDS
 say() {
@@ -21,7 +21,7 @@ go version
 say "the Vault server that the tests run"
 tools/make/tool.sh vault github.com/hashicorp/vault -tags minimal
 
-say "Nango's SDK for Node, which the tests drive Caddy with"
+say "Nango's SDKs, which the tests drive Caddy with, and axe-core"
 tools/make/sdk.sh
 
 say "go vet"
@@ -46,6 +46,10 @@ for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt TestL
 		exit 1
 	}
 done
+
+say "the alert rules and the dashboard, by Prometheus's own packages"
+# What they look at lies outside of their module, where no cache looks.
+go test -C tools/promcheck -count=1 ./...
 
 say "fuzz targets"
 tools/make/fuzz.sh "${FUZZTIME:-15s}" | tee bin/fuzz.txt

@@ -12,6 +12,7 @@ let token = "";
 let chosen = null; // the integration
 let reconnecting = false;
 let several = false;
+let trimmed = false; // what was pasted
 
 // Language and theme.
 
@@ -116,9 +117,9 @@ function form(integration) {
 		$("help").append($("help").textContent ? "\n" : "", a);
 	}
 	$("key").value = "";
+	trimmed = false;
 	reveal(false);
 	fault("");
-	$("note").textContent = "";
 	screen("form");
 	$("key").focus();
 }
@@ -134,12 +135,13 @@ function link(s) {
 
 function reveal(shown) {
 	$("key").type = shown ? "text" : "password";
-	$("show").textContent = say(shown ? "hide" : "show");
-	$("show").setAttribute("aria-pressed", String(shown));
+	$("show").title = say(shown ? "hide" : "show");
+	$("show").setAttribute("aria-label", $("show").title);
 }
 
 function fault(text) {
 	$("error").textContent = text;
+	$("note").textContent = "";
 	$("key").toggleAttribute("aria-invalid", false);
 	if (text) {
 		$("key").setAttribute("aria-invalid", "true");
@@ -171,7 +173,7 @@ async function begin(t) {
 	if (all.error) {
 		tell({ type: "error", payload: { errorType: all.error.code, errorMessage: all.error.message } });
 		if (!end(all.error.code)) {
-			message("broken", "wait", true);
+			message("broken", all.error.code === "too_many_failures" ? "often" : "wait", true);
 		}
 		return;
 	}
@@ -207,7 +209,7 @@ async function enter() {
 		refused(error, key);
 		return;
 	}
-	$("trimmed").hidden = !$("note").textContent && !answer.trimmed;
+	$("trimmed").hidden = !trimmed && !answer.trimmed;
 	$("done").textContent = say("ready", chosen.display_name);
 	$("key").value = "";
 	$("form").remove(); // with whatever a browser keeps of a field
@@ -221,7 +223,7 @@ function refused(error, key) {
 		$("key").value = "";
 		return;
 	}
-	const why = { connection_test_failed: "rejected", invalid_body: key.length > 8192 ? "long" : "inside" }[error.code] || "away";
+	const why = { connection_test_failed: "rejected", too_many_failures: "often", invalid_body: key.length > 8192 ? "long" : "inside" }[error.code] || "away";
 	fault(say(why, chosen.display_name));
 }
 
@@ -234,12 +236,13 @@ $("key").addEventListener("paste", (event) => {
 	}
 	event.preventDefault();
 	const key = text.replace(blank, "");
-	$("note").textContent = key === text ? "" : say("trimmed");
 	if (/[\u0000-\u001f\u007f]/.test(key)) {
 		fault(say("inside"));
 		return;
 	}
+	trimmed = key !== text;
 	fault("");
+	$("note").textContent = trimmed ? say("trimmed") : "";
 	$("key").setRangeText(key, $("key").selectionStart, $("key").selectionEnd, "end");
 });
 

@@ -1,0 +1,85 @@
+package apikeyinject
+
+// This file holds what is told to Caddy's events app.
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+)
+
+const (
+	// queued bounds what waits to be told: an event handler that hangs must not
+	// become the memory of the process.
+	queued = 16384
+
+	// eventPrefix begins the names of our events.
+	eventPrefix = "apikey_"
+
+	// comesIntoForce bounds what an event waits for the configuration, in whose
+	// handlers it is handled, to be in force.
+	comesIntoForce = time.Minute
+
+	// lookForForce parts two looks.
+	lookForForce = 20 * time.Millisecond
+)
+
+// events are emitted in the background: their handlers run in the goroutine of
+// who emits, and may take their time.
+var events = notice.NewQueue(queued, emitInForce)
+
+// useEvents remembers the events app, where the configuration has one.
+func (a *App) useEvents(ctx caddy.Context) {
+	if app, err := ctx.AppIfConfigured("events"); err == nil {
+		a.events, _ = app.(*caddyevents.App)
+	}
+}
+
+// emit emits an event, if this configuration has anybody who may hear it.
+func (a *App) emit(n *notice.Notice) {
+	if a.events == nil || !a.events.ShouldEmit(eventPrefix+string(n.Kind)) && a.inForce() {
+		return
+	}
+	if !events.Put(eventOf{a, n}) {
+		a.crowded.Do(func() { a.logger.Error("events are dropped: their handlers are too slow") })
+	}
+}
+
+// eventOf is a notice and the configuration that it came up in.
+type eventOf struct {
+	app    *App
+	notice *notice.Notice
+}
+
+// emitInForce emits an event through the events app of the configuration that is
+// in force: apps start in random order, and one that is not in force yet may not
+// have its handlers, nor one that was replaced its context.
+func emitInForce(e eventOf) {
+	a := e.app
+	for wait := time.Duration(0); !a.inForce(); wait += lookForForce {
+		if a.ctx.Err() != nil || wait >= comesIntoForce {
+			if a = appInForce(); a == nil || a.events == nil {
+				return
+			}
+			break
+		}
+		time.Sleep(lookForForce)
+	}
+	a.events.Emit(a.ctx, eventPrefix+string(e.notice.Kind), e.notice.Data())
+}
+
+func (a *App) inForce() bool { return appInForce() == a }
+
+// appInForce returns our app of the configuration that is in force, nil when it
+// has none.
+func appInForce() *App {
+	app, err := caddy.ActiveContext().AppIfConfigured("apikey_inject")
+	if err != nil {
+		return nil
+	}
+	a, _ := app.(*App)
+	return a
+}

@@ -1,0 +1,50 @@
+package connect
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"testing"
+)
+
+func TestAnAddressThatFailsTooOftenIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRigOf(t, setting{
+		global: "\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}\n", site: "\t\tfailures 3 1h\n",
+	})
+	r.integration("acme")
+	token := r.session("acme")
+	from := func(addr string) string { return "X-Forwarded-For: " + addr }
+	r.send(r.site, token, http.MethodGet, "/zzz", "", from("2001:db8:0:1::1")).is(t, http.StatusNotFound, "not_found") // is no try
+	for n := range 3 {
+		r.send(r.site, "made-up", http.MethodGet, "/connect/session", "", from(fmt.Sprintf("2001:db8:0:1::%d", n))).is(t, http.StatusUnauthorized, "unknown_connect_session_token")
+	}
+	const line = "2001:db8:0:1::4"
+	a := r.enters(token, "acme", "key-1", from(line), "Origin: "+app).is(t, http.StatusTooManyRequests, "too_many_failures")
+	if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1000 || after > 1200 || a.header.Get("Access-Control-Allow-Origin") != app {
+		t.Errorf("answered %v", a.header)
+	}
+	r.send(r.site, token, http.MethodGet, "/connect/session", "", from(line)).is(t, http.StatusTooManyRequests, "too_many_failures")
+	r.send(r.site, "", http.MethodGet, "/", "", from(line)).is(t, http.StatusOK, "") // which says why
+	if n := len(r.caddy.Log.Entries("http.handlers.apikey_inject_connect", `"2001:db8:0:1::/64"`)); n != 1 {
+		t.Errorf("the log has %d lines of it", n)
+	}
+
+	r.send(r.site, token, http.MethodGet, "/connect/session", "", from("2001:db8:0:2::1")).is(t, http.StatusOK, "")
+	id := r.enters(token, "acme", "key-1", from("192.0.2.1")).is(t, http.StatusOK, "").at("connectionId")
+	if got := r.arrives("acme", id); got != "Api-Key key-1" {
+		t.Errorf("the upstream got %q", got)
+	}
+}
+
+// An outage is nobody's failure.
+func TestAnOutageCountsForNoAddress(t *testing.T) {
+	t.Parallel()
+	r := newRigOf(t, setting{site: "\t\tfailures 1 1h\n"})
+	r.integration("acme")
+	token := r.session("acme")
+	r.vault.Seal()
+	for range 3 {
+		r.enters(token, "acme", "key-1").is(t, http.StatusServiceUnavailable, "key_store_unavailable")
+	}
+}

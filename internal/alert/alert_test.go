@@ -1,0 +1,270 @@
+package alert
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+)
+
+func wantMessages(t *testing.T, c *channel, n int, lastHas ...string) {
+	t.Helper()
+	all := c.got()
+	if len(all) != n {
+		t.Fatalf("%d messages, want %d: %q", len(all), n, all)
+	}
+	for _, part := range lastHas {
+		if !strings.Contains(all[n-1], part) {
+			t.Errorf("the message lacks %q: %s", part, all[n-1])
+		}
+	}
+}
+
+func TestWhatIsWrongIsToldOnceAndItsEndToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 1, "The upstream refuses the key of connection `cust-1` of `acme`", "(version 3)", "since <!date^", "Enter a new key")
+		for range 50 {
+			n.Open(t.Context(), refused("cust-1"))
+			time.Sleep(time.Minute)
+		}
+		wantMessages(t, c, 1)
+		n.Resolve(t.Context(), refused("cust-1").Subject)
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 2, "*Resolved:* connection `cust-1` of `acme` works again, after 50m")
+		n.Resolve(t.Context(), refused("cust-1").Subject)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 3)
+	})
+}
+
+func TestWhatIsOverBeforeItIsToldIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		n.Open(t.Context(), refused("cust-1"))
+		n.Resolve(t.Context(), refused("cust-1").Subject)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 0)
+		// Nor is an end that is none.
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		n.Resolve(t.Context(), refused("cust-1").Subject)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 1)
+	})
+}
+
+func TestTenThousandAtOnceAreTwoMessages(t *testing.T) {
+	for name, gap := range map[string]time.Duration{"in one moment": 0, "one a millisecond": time.Millisecond, "over minutes": 20 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			b, c := newBook(), &channel{}
+			n := newNode(t, "one", b, c)
+			began := time.Now()
+			for i := range 10_000 {
+				n.Open(t.Context(), refused(fmt.Sprintf("cust-%05d", i)))
+				time.Sleep(gap)
+			}
+			time.Sleep(patience + quiet)
+			all := c.got()
+			if len(all) == 0 || len(all) > 2 {
+				t.Fatalf("%s: %d messages", name, len(all))
+			}
+			if first := c.at[0].Sub(began); first > 2*time.Second {
+				t.Errorf("%s: the first came after %s", name, first)
+			}
+			if text := all[len(all)-1]; !strings.Contains(text, "things are wrong at once") || len(text) > 2000 {
+				t.Errorf("%s: %s", name, text)
+			}
+			if name == "in one moment" && !strings.Contains(all[0], "10,000 keys are refused by their upstreams") {
+				t.Errorf("%s: %s", name, all[0])
+			}
+			before := len(all)
+			for i := range 10_000 {
+				n.Resolve(t.Context(), refused(fmt.Sprintf("cust-%05d", i)).Subject)
+			}
+			time.Sleep(patience + quiet)
+			wantMessages(t, c, before+1, "10,000 things are resolved")
+		})
+	}
+}
+
+func TestManyMessagesInAMinuteBecomeFewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		for i := range 100 {
+			n.Open(t.Context(), refused(fmt.Sprint(i)))
+			time.Sleep(3 * time.Second)
+		}
+		time.Sleep(patience)
+		if got := len(c.got()); got < many || got > 40 {
+			t.Errorf("%d messages for a hundred failures in five minutes", got)
+		}
+		told := 0
+		for _, m := range c.got() {
+			told += strings.Count(m, ":red_circle: *The") + 100*strings.Count(m, "things are wrong")
+		}
+		if told < 100 {
+			t.Errorf("only %d were told", told)
+		}
+	})
+}
+
+func TestOneNodeTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		one, two := newNode(t, "one", b, c), newNode(t, "two", b, c)
+		for _, n := range []*node{one, two} {
+			n.Open(t.Context(), refused("cust-1"))
+		}
+		time.Sleep(time.Minute)
+		wantMessages(t, c, 1)
+		one.stop()
+		two.Open(t.Context(), refused("cust-2"))
+		time.Sleep(leadEvery + 2*time.Second)
+		wantMessages(t, c, 2, "cust-2")
+		two.stop()
+		three := newNode(t, "three", b, c) // after a restart of all
+		three.Open(t.Context(), refused("cust-2"))
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2)
+		three.Resolve(t.Context(), refused("cust-2").Subject)
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 3, "Resolved", "cust-2")
+	})
+}
+
+func TestWhoTellsAndDiesIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		if leads, err := b.LeadAlerts(t.Context(), "dead"); !leads || err != nil {
+			t.Fatal(leads, err)
+		}
+		n := newNode(t, "one", b, c)
+		n.Open(t.Context(), refused("cust-1"))
+		if taken, err := b.TellAlerts(t.Context(), named); err != nil || taken.Count.Opened != 1 {
+			t.Fatal(taken, err)
+		}
+		time.Sleep(time.Minute) // it has not said that it was told
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestSlackIsGivenTheTimeItAsksFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusTooManyRequests, http.Header{"Retry-After": {"120"}})
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(100 * time.Second)
+		if tried := c.set(0, nil); tried != 1 {
+			t.Errorf("%d attempts, though two minutes were asked for", tried)
+		}
+		n.Open(t.Context(), refused("cust-2"))
+		time.Sleep(30 * time.Second)
+		wantMessages(t, c, 1, "cust-1", "cust-2")
+	})
+}
+
+func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(time.Hour)
+		if tried := c.set(0, nil); tried < 10 || tried > 30 {
+			t.Errorf("%d attempts in an hour", tried)
+		}
+		time.Sleep(maxRetry)
+		wantMessages(t, c, 1, "cust-1")
+		if logged := n.logged.All(); len(logged) != 2 || strings.Contains(fmt.Sprint(logged), "canary") {
+			t.Errorf("logged %v", logged)
+		}
+	})
+}
+
+func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		time.Sleep(time.Minute)
+		b.setAway(true)
+		n.Open(t.Context(), catalog.Alert{Subject: "catalog", Kind: string(notice.CatalogAway)})
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 1, "The catalog is away")
+		n.Open(t.Context(), catalog.Alert{Subject: "store\nvault", Kind: string(notice.StoreDown), Store: "vault"})
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 2, "the store `vault` is away")
+		b.setAway(false)
+		n.Resolve(t.Context(), "catalog")
+		n.Resolve(t.Context(), "store\nvault")
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 3, "The catalog is back", "the store `vault` is back")
+	})
+}
+
+func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		n := newNode(t, "one", b, c)
+		n.Drop("one")
+		n.Open(t.Context(), refused("cust-1"))
+		n.Open(t.Context(), catalog.Alert{Subject: "catalog", Kind: string(notice.CatalogAway)})
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 0)
+		if n.memory.count().Opened != 0 {
+			t.Error("it is kept for nobody")
+		}
+	})
+}
+
+func TestNamesAreNoMarkup(t *testing.T) {
+	a := refused("<!channel> & `x` *y*\n" + strings.Repeat("z", 300))
+	a.Integration = "<https://evil.example|acme>"
+	got := text(&catalog.Telling{Opened: []*catalog.Alert{&a}, Count: catalog.AlertCount{Opened: 1}}, time.Now())
+	if !strings.Contains(got, "`&lt;!channel&gt; &amp; 'x' *y* zz") || !strings.Contains(got, "`&lt;https://evil.example|acme&gt;`") ||
+		strings.Contains(got, "<!channel") || len(got) > 600 || strings.Count(got, "\n") != 0 {
+		t.Error(got)
+	}
+}
+
+func TestEveryBadNewsHasWords(t *testing.T) {
+	for kind, w := range kinds {
+		for _, format := range []string{w.wrong, w.over} {
+			if got := fmt.Sprintf(format, "X"); strings.Contains(got, "%!") {
+				t.Errorf("%s: %s", kind, got)
+			}
+		}
+		if w.todo == "" || w.many == "" {
+			t.Errorf("%s lacks words", kind)
+		}
+	}
+}
+
+func TestSlacksURLIsHTTPS(t *testing.T) {
+	for to, fine := range map[string]bool{
+		"https://hooks.slack.com/services/T/B/x": true, "http://127.0.0.1:8080/x": true, "http://[::1]/x": true,
+		"http://hooks.slack.com/services/T/B/x": false, "http://localhost/x": false, "ftp://hooks.slack.com": false, "": false,
+		"https://": false, "https://user:pass@hooks.slack.com/": false, "http://127.0.0.1.evil.example/": false,
+	} {
+		s := &Slack{URL: secret.New(to)}
+		if err := s.Check(); (err == nil) != fine {
+			t.Errorf("%q: %v", to, err)
+		}
+	}
+}

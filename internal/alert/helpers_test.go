@@ -1,0 +1,195 @@
+package alert
+
+// This file holds a catalog in memory and a Slack without a network, so that
+// tests may let hours pass.
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+)
+
+// book is the catalog of many nodes. That the real one does the same its own
+// tests show.
+type book struct {
+	*memory
+
+	lock  sync.Mutex
+	owner string
+	seen  time.Time
+	away  bool
+	bell  chan struct{}
+}
+
+func newBook() *book { return &book{memory: newMemory(), bell: make(chan struct{})} }
+
+func (b *book) ask() error {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.away {
+		return catalog.ErrUnavailable
+	}
+	return nil
+}
+
+func (b *book) setAway(away bool) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.away = away
+}
+
+func (b *book) ring() {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	close(b.bell)
+	b.bell = make(chan struct{})
+}
+
+func (b *book) OpenAlert(_ context.Context, a catalog.Alert) error {
+	if err := b.ask(); err != nil {
+		return err
+	}
+	b.open(a, time.Now())
+	b.ring()
+	return nil
+}
+
+func (b *book) ResolveAlert(_ context.Context, subject string) error {
+	if err := b.ask(); err != nil {
+		return err
+	}
+	b.resolve(subject, time.Now())
+	b.ring()
+	return nil
+}
+
+func (b *book) LeadAlerts(_ context.Context, owner string) (bool, error) {
+	if err := b.ask(); err != nil {
+		return false, err
+	}
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.owner != "" && b.owner != owner && time.Since(b.seen) < 30*time.Second {
+		return false, nil
+	}
+	if b.owner != owner {
+		b.done(false)
+	}
+	b.owner, b.seen = owner, time.Now()
+	return true, nil
+}
+
+func (b *book) CedeAlerts(_ context.Context, owner string) error {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.owner == owner {
+		b.owner = ""
+	}
+	return nil
+}
+
+func (b *book) CountAlerts(context.Context) (catalog.AlertCount, error) { return b.count(), b.ask() }
+
+func (b *book) TellAlerts(context.Context, int) (*catalog.Telling, error) {
+	if err := b.ask(); err != nil {
+		return nil, err
+	}
+	return b.take(), nil
+}
+
+func (b *book) AlertsTold(_ context.Context, ok bool) error {
+	if err := b.ask(); err != nil {
+		return err
+	}
+	b.done(ok)
+	return nil
+}
+
+func (b *book) Rung() <-chan struct{} {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.bell
+}
+
+// channel is where messages arrive.
+type channel struct {
+	mu     sync.Mutex
+	all    []string
+	at     []time.Time
+	tried  int
+	status int // of the answers; 0: 200
+	header http.Header
+}
+
+func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
+	b, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	var m struct{ Text string }
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried++
+	status := c.status
+	if status == 0 {
+		status = http.StatusOK
+		c.all, c.at = append(c.all, m.Text), append(c.at, time.Now())
+	}
+	return &http.Response{StatusCode: status, Header: c.header, Body: io.NopCloser(bytes.NewReader([]byte("ok"))), Request: req}, nil
+}
+
+func (c *channel) got() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}
+
+func (c *channel) set(status int, header http.Header) (tried int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status, c.header = status, header
+	return c.tried
+}
+
+// node is a teller that runs.
+type node struct {
+	*Teller
+
+	logged *observer.ObservedLogs
+	stop   func()
+}
+
+func newNode(t *testing.T, name string, b Book, c *channel) *node {
+	t.Helper()
+	core, logged := observer.New(zapcore.DebugLevel)
+	n := &node{Teller: New(b, name, zap.New(core)), logged: logged}
+	n.Use(name, &Slack{URL: secret.New("https://hooks.slack.example/services/T0/B0/canary"), Client: &http.Client{Transport: c}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); n.Run(ctx) }()
+	n.stop = func() { cancel(); <-ended }
+	t.Cleanup(n.stop)
+	return n
+}
+
+// refused is the alert of a connection.
+func refused(id string) catalog.Alert {
+	return catalog.Alert{Subject: catalog.ConnectionSubject("acme", id), Kind: string(notice.AuthFailed), Integration: "acme", Connection: id, KeyVersion: 3}
+}

@@ -1,0 +1,77 @@
+package notice_test
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+)
+
+func TestDataHoldsWhatIsSetAndNothingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		notice notice.Notice
+		want   map[string]any
+	}{
+		"nothing": {notice.Notice{Kind: notice.StoreUp, At: time.Now()}, map[string]any{}},
+		"a key": {
+			notice.Notice{Kind: notice.Rotated, Integration: "acme", Connection: "cust-1", Store: "vault", Key: "acme/cust-1", Version: 7, Former: 6},
+			map[string]any{"integration": "acme", "connection": "cust-1", "store": "vault", "key": "acme/cust-1", "key_version": 7, "former_version": 6},
+		},
+		"what ends": {
+			notice.Notice{Kind: notice.TokenExpiring, Field: "apiKey", Reason: "denied", Ends: time.Date(2026, 7, 1, 14, 0, 0, 0, time.FixedZone("", 7200))},
+			map[string]any{"field": "apiKey", "reason": "denied", "ends_at": "2026-07-01T12:00:00Z"},
+		},
+	} {
+		if got := c.notice.Data(); !maps.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestKindsAreNamesOfEvents(t *testing.T) {
+	kinds := notice.Kinds()
+	if slices.Sort(kinds); len(slices.Compact(kinds)) != len(notice.Kinds()) {
+		t.Error("a kind is listed twice")
+	}
+	for _, k := range kinds {
+		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).MatchString(string(k)) {
+			t.Errorf("%q is no name of an event", k)
+		}
+	}
+}
+
+func TestAQueueKeepsTheOrderAndWhoPutsDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		hold := make(chan struct{})
+		q := notice.NewQueue(3, func(n int) {
+			<-hold
+			got = append(got, n)
+		})
+		if !q.Put(0) {
+			t.Fatal("an empty queue had no room")
+		}
+		synctest.Wait() // the function has taken it, and hangs
+		for n := 1; n <= 3; n++ {
+			if !q.Put(n) {
+				t.Errorf("no room for %d of 3", n)
+			}
+		}
+		if q.Put(4) || q.Put(5) || q.Dropped() != 2 {
+			t.Errorf("a full queue took more, or counted %d", q.Dropped())
+		}
+		close(hold)
+		synctest.Wait()
+		if !slices.Equal(got, []int{0, 1, 2, 3}) {
+			t.Errorf("it handed on %v", got)
+		}
+		q.Close()
+		if q.Put(6) {
+			t.Error("a closed queue took something")
+		}
+	})
+}

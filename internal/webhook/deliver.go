@@ -1,0 +1,152 @@
+package webhook
+
+// This file holds one attempt to deliver a webhook.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
+
+const (
+	// readLimit is how much of an answer is read, so that its connection can be
+	// used again.
+	readLimit = 4 << 10
+
+	// closing bounds what is written down of an attempt when the process ends.
+	closing = 2 * time.Second
+)
+
+// errGone says that the receiver wants no more of it.
+var errGone = errors.New("the receiver answered 410")
+
+// statusError is an answer that does not say that the webhook was taken.
+type statusError struct {
+	status int
+	after  time.Duration
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("the receiver answered %d", e.status) }
+
+// deliver makes one attempt, and writes down what became of it.
+func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
+	to := m.URL
+	if to == "" {
+		to = r.URL
+	}
+	err := s.post(ctx, r, to, m)
+	now := s.now()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	if err != nil && ctx.Err() != nil { // we were stopped, not refused
+		_ = s.outbox.PostponeMessage(end, m, now)
+		return
+	}
+	host := hostOf(to)
+	s.health.note(s.log, host, err)
+	switch old := now.Sub(m.MadeAt) >= keepFor; {
+	case err == nil:
+		s.delivered.Add(1)
+		_ = s.outbox.DropMessage(end, m) // if that fails it is sent again, with the same id
+	case old || errors.Is(err, errGone):
+		s.failed.Add(1)
+		s.givenUp.Add(1)
+		s.log.Error("a webhook was given up", zap.String("id", m.ID), zap.String("integration", m.Integration),
+			zap.String("connection", m.Connection), zap.String("receiver", host), zap.Int("attempts", m.Tries), zap.Error(err))
+		_ = s.outbox.DropMessage(end, m)
+	default:
+		s.failed.Add(1)
+		var asked time.Duration
+		if no, ok := errors.AsType[*statusError](err); ok {
+			asked = no.after
+		}
+		_ = s.outbox.PostponeMessage(end, m, now.Add(wait(m.Tries, asked)))
+	}
+}
+
+// post sends a message. Its errors hold nothing of the URL beyond what dialling
+// says of the address.
+func (s *Sender) post(ctx context.Context, r *Receiver, to string, m *catalog.Message) error {
+	if err := CheckURL(to); err != nil {
+		return err
+	}
+	body, err := encode(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("the URL cannot be used")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "caddy-apikey-inject")
+	sign(req.Header, r.Secret, m.ID, s.now(), body)
+	res, err := r.Client.Do(req)
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		err = inner.Err // the outer one has the URL
+	}
+	if err != nil {
+		return fmt.Errorf("sending: %w", err)
+	}
+	defer res.Body.Close() //nolint:errcheck // nothing was written
+	_, _ = io.CopyN(io.Discard, res.Body, readLimit)
+	switch {
+	case res.StatusCode/100 == 2:
+		return nil
+	case res.StatusCode == http.StatusGone:
+		return errGone
+	}
+	return &statusError{res.StatusCode, askedWait(res, s.now())}
+}
+
+func hostOf(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// health notes which receivers fail, so that each is logged once and not at
+// each attempt.
+type health struct {
+	mu      sync.Mutex
+	failing map[string]bool
+}
+
+// maxFailing bounds the receivers that are remembered: each connection may have
+// one of its own.
+const maxFailing = 1000
+
+func (h *health) note(log *zap.Logger, host string, err error) {
+	h.mu.Lock()
+	was := h.failing[host]
+	switch {
+	case err == nil:
+		delete(h.failing, host)
+	case !was && len(h.failing) < maxFailing:
+		if h.failing == nil {
+			h.failing = make(map[string]bool)
+		}
+		h.failing[host] = true
+	}
+	h.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		log.Warn("a receiver of webhooks does not take them; they are tried again", zap.String("receiver", host), zap.Error(err))
+	case err == nil && was:
+		log.Info("a receiver of webhooks takes them again", zap.String("receiver", host))
+	}
+}
