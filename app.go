@@ -130,7 +130,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	for _, i := range a.Integrations {
 		a.ages(i)
 	}
-	a.useEvents(ctx)
 	return a.registerMetrics(ctx)
 }
 
@@ -184,6 +183,7 @@ const openBudget = time.Minute
 // database has to open: what keeps it from that is a mistake, and does not go by
 // itself.
 func (a *App) Start() error {
+	a.useEvents()
 	a.findOwners()
 	if p := a.opened.Load(); p != nil {
 		p.join(a)

@@ -101,18 +101,9 @@ func (t *trier) via(to *target) http.RoundTripper {
 	return t.clear
 }
 
-// results are what verdicts are called in the figures.
-var results = map[api.Verdict]string{api.Taken: "ok", api.Refused: "refused", api.NoVerdict: "unknown", api.Forbidden: "denied"}
-
-// try tries the key that the exchange has.
-func (t *trier) try(ctx context.Context, ex *exchange) api.Verdict {
-	v := t.send(ctx, ex)
-	countVerification(ex.target.label, results[v])
-	return v
-}
-
-// send sends the request of a verification.
-func (t *trier) send(ctx context.Context, ex *exchange) api.Verdict {
+// try sends the request of a verification with the key that the exchange has.
+func (t *trier) try(ctx context.Context, ex *exchange) (verdict api.Verdict) {
+	defer func() { countVerification(ex.target.label, verdict) }()
 	ctx, cancel := context.WithTimeout(ctx, trialBudget)
 	defer cancel()
 	ex.Context, ex.inj = ctx, ex.ren.inj
