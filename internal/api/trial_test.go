@@ -2,12 +2,16 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 )
 
 // trials answer as they are told, and note which keys were tried.
@@ -97,4 +101,43 @@ func TestAnIntervalOfAVerification(t *testing.T) {
 	for _, wrong := range []string{"9s", "often", "-1h", "4000d"} {
 		r.do("PATCH", "/integrations/acme", `{"verification":{"path":"/me","interval":"`+wrong+`"}}`).is(http.StatusBadRequest, "invalid_body")
 	}
+}
+
+// crowd are trials that are under way until all are to be answered.
+type crowd struct {
+	asked  atomic.Int64
+	answer chan struct{}
+}
+
+func (c *crowd) Try(context.Context, *catalog.Integration, *catalog.Connection, secret.Value) Verdict {
+	c.asked.Add(1)
+	<-c.answer
+	return Refused
+}
+
+func TestASessionTriesNoMoreKeysAtOnceThanOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := tryingRig(t, "")
+		c := &crowd{answer: make(chan struct{})}
+		r.api.cfg.Trials, r.api.cfg.Audit = c, nil
+		token := r.session(forAcme)
+		var blocked atomic.Int64
+		for n := range 5 * session.MaxFailures {
+			go func() {
+				if r.quiet("POST", "/api-auth/api-key/acme", fmt.Sprintf(`{"apiKey":"guess-%d"}`, n), token).Code == http.StatusUnauthorized {
+					blocked.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := c.asked.Load(); n != session.MaxFailures {
+			t.Errorf("the upstream was asked about %d keys, want %d", n, session.MaxFailures)
+		}
+		close(c.answer)
+		synctest.Wait()
+		if n := blocked.Load(); n != 4*session.MaxFailures {
+			t.Errorf("%d tries were refused", n)
+		}
+		r.enters(token, "acme", canary).is(http.StatusUnauthorized, "connect_session_blocked")
+	})
 }
