@@ -141,3 +141,35 @@ func TestASessionTriesNoMoreKeysAtOnceThanOneAfterTheOther(t *testing.T) {
 		r.enters(token, "acme", canary).is(http.StatusUnauthorized, "connect_session_blocked")
 	})
 }
+
+func TestWhatIsDisabledIsNotAskedAboutKeys(t *testing.T) {
+	r, tr := tryingRig(t, "6h")
+	tr.verdict = Refused
+	r.do("POST", "/integrations/acme/disable", "").ok()
+	r.do("POST", "/connections", enterBody("")).is(http.StatusCreated, "")
+	if stored := r.conns[pair{"acme", "c"}]; len(tr.tried) != 0 || !stored.Unverified || !stored.VerifyAt.Equal(start) {
+		t.Errorf("tried %v, unverified %v, next %s", tr.tried, stored.Unverified, stored.VerifyAt)
+	}
+	r.do("POST", "/integrations/acme/enable", "").ok()
+	r.do("POST", "/connections/c/disable?provider_config_key=acme", "").ok()
+	r.do("POST", "/connections", enterBody("")).is(http.StatusCreated, "")
+	if len(tr.tried) != 0 {
+		t.Errorf("tried %v for a connection that is disabled", tr.tried)
+	}
+}
+
+func TestAVerdictIsOfTheWayThatTheKeyWasSent(t *testing.T) {
+	for name, verdict := range map[string]Verdict{"taken": Taken, "refused": Refused} {
+		t.Run(name, func(t *testing.T) {
+			r, tr := tryingRig(t, "6h")
+			tr.verdict = verdict
+			tr.leave = func() {
+				r.do("PATCH", "/integrations/acme", `{"integration_config":{"baseUrl":"https://elsewhere.example"}}`).ok()
+			}
+			r.do("POST", "/connections", enterBody("")).is(http.StatusCreated, "")
+			if stored := r.conns[pair{"acme", "c"}]; !stored.Unverified || !stored.VerifyAt.Equal(start) {
+				t.Errorf("unverified %v, next %s", stored.Unverified, stored.VerifyAt)
+			}
+		})
+	}
+}
