@@ -126,7 +126,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionEgress(); err != nil {
 		return err
 	}
-	a.useEvents(ctx)
 	return a.registerMetrics(ctx)
 }
 
@@ -180,6 +179,7 @@ const openBudget = time.Minute
 // database has to open: what keeps it from that is a mistake, and does not go by
 // itself.
 func (a *App) Start() error {
+	a.useEvents()
 	a.findOwners()
 	if p := a.opened.Load(); p != nil {
 		p.join(a)

@@ -101,6 +101,17 @@ func TestCostOfBeingObserved(t *testing.T) {
 	}
 }
 
+// Without tracing, an attempt costs no allocation beyond the transport's.
+func TestCostOfAnAttemptThatIsNotTraced(t *testing.T) {
+	h := costly(t, "header")
+	r := injected(t, h, requestWith(12))
+	ex := r.Context().Value(exchangeKey{}).(*exchange)
+	got := testing.AllocsPerRun(500, func() { _, _ = ex.send(h.transport.base, r) }) //nolint:bodyclose // there is none
+	if got > 0 {
+		t.Errorf("got %v allocations, want none", got)
+	}
+}
+
 func BenchmarkUnobserved(b *testing.B)      { observe(b, newObservedCost(b).plain) }
 func BenchmarkObserved(b *testing.B)        { observe(b, newObservedCost(b).observed) }
 func BenchmarkObservedEncoded(b *testing.B) { observe(b, newObservedCost(b).written) }

@@ -51,7 +51,7 @@ func (a *API) serveDashboard(w http.ResponseWriter, r *http.Request) bool {
 	if name == "index.html" { // for which ServeFileFS would send the browser elsewhere
 		page, _ := fs.ReadFile(web.Dashboard(), name) // it is embedded
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page) // the client may have left
+		_, _ = w.Write(page) //nolint:gosec // embedded, and nothing of the request is in it; the client may have left
 		return true
 	}
 	http.ServeFileFS(w, r, web.Dashboard(), name) //nolint:gosec // an embedded folder, and a file that is in it

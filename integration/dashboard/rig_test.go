@@ -44,11 +44,18 @@ type settings struct {
 	seal   bool   // Vault, before Caddy starts
 	keys   map[string]string
 	env    []string
+
+	// catalog fills a database before Caddy starts, for integrations that lead to
+	// a URL, and returns a line of the global option.
+	catalog func(t *testing.T, url string, env *[]string) string
 }
 
 func newRig(t *testing.T, s settings) *rig {
 	t.Helper()
 	r := &rig{t: t, vault: vaulttest.Start(t), up: harness.NewUpstream(t, nil), http: harness.HTTP1Client(t, nil)}
+	if s.catalog != nil {
+		s.global += s.catalog(t, r.up.URL(), &s.env)
+	}
 	r.api, r.connect, r.route = harness.Port(t), harness.Port(t), harness.Port(t)
 	for path, key := range s.keys {
 		r.vault.Put(path, map[string]any{"apiKey": key})

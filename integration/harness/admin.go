@@ -59,6 +59,12 @@ func (c *Caddy) Load(config string) error {
 	return c.change(http.MethodPost, "/load", config, "Content-Type: "+contentType)
 }
 
+// Reload loads the configuration that is in force once more.
+func (c *Caddy) Reload() error {
+	c.t.Helper()
+	return c.change(http.MethodPost, "/load", c.Config(""), "Cache-Control: must-revalidate")
+}
+
 // Patch replaces the value at a path ("/config/apps/…", "/id/…") with JSON.
 func (c *Caddy) Patch(path, value string) error { return c.change(http.MethodPatch, path, value) }
 

@@ -99,11 +99,17 @@ func (a *API) findTroubled(o *overview, keys []string) {
 		found[live.State] = append(found[live.State], conn)
 	}
 	for state, rows := range found {
-		slices.SortFunc(rows, func(x, y *catalog.Connection) int {
-			return cmp.Or(cmp.Compare(x.Integration, y.Integration), cmp.Compare(x.ID, y.ID))
-		})
+		slices.SortFunc(rows, newestFirst)
 		o.parts[state] = append(o.parts[state], part{rows: rows})
 	}
+}
+
+// newestFirst orders connections as the catalog does.
+func newestFirst(x, y *catalog.Connection) int {
+	if c := y.CreatedAt.Compare(x.CreatedAt); c != 0 {
+		return c // nearly always: in an outage there are many to compare
+	}
+	return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Integration, y.Integration))
 }
 
 // troubles tells whether what a node knows of a key outdoes a row against which

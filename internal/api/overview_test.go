@@ -46,7 +46,7 @@ func (a *answer) listed() (all []string) {
 
 func TestStatusListsWhatNeedsSomebodyFirst(t *testing.T) {
 	r := crowded(t)
-	var want []string
+	want := make([]string, 0, 12)
 	for _, s := range []string{"auth_failed", "missing", "origin_changed", "stale", "ok", "disabled"} {
 		want = append(want, s+"-1 "+s, s+"-2 "+s)
 	}

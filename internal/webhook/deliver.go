@@ -57,15 +57,18 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 	switch old := now.Sub(m.MadeAt) >= keepFor; {
 	case err == nil:
 		s.delivered.Add(1)
+		s.observe(ResultDelivered)
 		_ = s.outbox.DropMessage(end, m) // if that fails it is sent again, with the same id
 	case old || errors.Is(err, errGone):
 		s.failed.Add(1)
 		s.givenUp.Add(1)
+		s.observe(ResultGivenUp)
 		s.log.Error("a webhook was given up", zap.String("id", m.ID), zap.String("integration", m.Integration),
 			zap.String("connection", m.Connection), zap.String("receiver", host), zap.Int("attempts", m.Tries), zap.Error(err))
 		_ = s.outbox.DropMessage(end, m)
 	default:
 		s.failed.Add(1)
+		s.observe(ResultFailed)
 		var asked time.Duration
 		if no, ok := errors.AsType[*statusError](err); ok {
 			asked = no.after

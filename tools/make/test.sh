@@ -38,9 +38,9 @@ CGO_ENABLED=1 go test -race -json -timeout 20m ${TESTFLAGS:-} ./... | go run ./t
 # others use, and slows the embedded database down: these are built only without
 # it. Each is named, so that one that is not there is noticed.
 say "what a request may cost, what no type prints, and many rows"
-go test -count=1 -v -run '^(TestCost|TestPrintingShowsWhatIsHeldInClear$|TestNothingThatHoldsAKeyPrintsIt$|TestListingManyConnections|TestASearchUses)' . ./internal/catalog |
+go test -count=1 -v -run '^(TestCost|TestPrintingShowsWhatIsHeldInClear$|TestNothingThatHoldsAKeyPrintsIt$|TestListingManyConnections|TestASearchUses)' . ./internal/catalog ./integration/dashboard |
 	tee bin/norace.txt | grep -E '^(---|ok|FAIL)|cost_test'
-for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt TestListingManyConnectionsReadsAnIndex; do
+for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt TestListingManyConnectionsReadsAnIndex TestListingManyConnectionsInTheStatus; do
 	grep -q "^--- PASS: $test" bin/norace.txt || {
 		echo "$test did not run" >&2
 		exit 1

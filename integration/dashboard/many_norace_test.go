@@ -1,0 +1,6 @@
+//go:build !race
+
+package dashboard
+
+// many connections.
+const many = 100_000
