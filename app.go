@@ -62,6 +62,7 @@ type App struct {
 	sweeping sync.Once
 	operated onDemand
 	trying   tryOnDemand
+	origin   *eventOrigin     // of events
 	events   *caddyevents.App // nil: the configuration has none
 	crowded  sync.Once        // that events are dropped is logged once
 	owners   atomic.Pointer[owners]
@@ -129,6 +130,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	for _, i := range a.Integrations {
 		a.ages(i)
+	}
+	if err := a.provisionEvents(ctx); err != nil {
+		return err
 	}
 	return a.registerMetrics(ctx)
 }
