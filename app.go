@@ -76,6 +76,7 @@ type App struct {
 	views   map[string]*heldView
 	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
 	tried   triedKeys
+	aged    []agedKey
 	refs    []*keyUse // keys of routes
 }
 
@@ -126,7 +127,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionEgress(); err != nil {
 		return err
 	}
-	a.useEvents(ctx)
+	for _, i := range a.Integrations {
+		a.ages(i)
+	}
 	return a.registerMetrics(ctx)
 }
 
@@ -180,6 +183,7 @@ const openBudget = time.Minute
 // database has to open: what keeps it from that is a mistake, and does not go by
 // itself.
 func (a *App) Start() error {
+	a.useEvents()
 	a.findOwners()
 	if p := a.opened.Load(); p != nil {
 		p.join(a)
@@ -195,6 +199,7 @@ func (a *App) Start() error {
 		a.keepSwept()
 	}
 	a.keepTried()
+	a.keepAges()
 	return a.awaitEager(a.ctx)
 }
 

@@ -95,6 +95,7 @@ func acquireCatalog(cfg catalog.Config) *pooledCatalog {
 		p.ctx, p.cancel = context.WithCancel(context.Background())
 		p.webhooks = webhook.NewSender(outbox{p}, processLogger("apikey_inject.webhooks"))
 		p.alerts = alert.New(book{p}, rand.Text(), processLogger("apikey_inject.alerts"))
+		p.webhooks.Observe, p.alerts.Observe = countWebhook, countAlert
 		catalogs.byID[id] = p
 	}
 	if p.timer != nil {

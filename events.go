@@ -31,16 +31,17 @@ const (
 // who emits, and may take their time.
 var events = notice.NewQueue(queued, emitInForce)
 
-// useEvents remembers the events app, where the configuration has one.
-func (a *App) useEvents(ctx caddy.Context) {
-	if app, err := ctx.AppIfConfigured("events"); err == nil {
+// useEvents remembers the events app, where the configuration has one, or
+// another app has loaded it. By now all apps are there.
+func (a *App) useEvents() {
+	if app, err := a.ctx.AppIfConfigured("events"); err == nil {
 		a.events, _ = app.(*caddyevents.App)
 	}
 }
 
 // emit emits an event, if this configuration has anybody who may hear it.
 func (a *App) emit(n *notice.Notice) {
-	if a.events == nil || !a.events.ShouldEmit(eventPrefix+string(n.Kind)) && a.inForce() {
+	if a.events == nil || a.inForce() && !a.events.ShouldEmit(eventPrefix+string(n.Kind)) {
 		return
 	}
 	if !events.Put(eventOf{a, n}) {

@@ -7,6 +7,7 @@ package apikeyinject
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,7 @@ var processFigures = []prometheus.Collector{
 
 // registerMetrics registers everything with a configuration's registry.
 func (a *App) registerMetrics(ctx caddy.Context) error {
-	return register(ctx.GetMetricsRegistry(), append(processFigures[:len(processFigures):len(processFigures)], figures{a})...)
+	return register(ctx.GetMetricsRegistry(), append(slices.Clip(processFigures), figures{a})...)
 }
 
 // register registers collectors and tolerates those that are there.

@@ -9,7 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/alert"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
 
 var (
@@ -39,6 +42,19 @@ var (
 	}, []string{"result"})
 )
 
+// What is counted seldom begins at 0, so that the first time is seen as one.
+func init() {
+	for _, result := range []string{webhook.ResultDelivered, webhook.ResultFailed, webhook.ResultGivenUp} {
+		webhooksTotal.WithLabelValues(result)
+	}
+	for _, result := range []string{alert.ResultDelivered, alert.ResultFailed} {
+		alertsTotal.WithLabelValues(result)
+	}
+	for _, event := range []string{"made", "used", "freed", "expired", "refused"} {
+		sessionsTotal.WithLabelValues(event)
+	}
+}
+
 // observeAPI counts one request to the management API.
 func observeAPI(operation string, status int) {
 	apiRequestsTotal.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
@@ -60,15 +76,16 @@ func countSession(event string, err error) {
 	}
 }
 
-// countVerification counts a key that was tried at its upstream. The result is
-// one of a fixed set.
-func countVerification(integration, result string) {
-	verificationsTotal.WithLabelValues(labelOf(integration), result).Inc()
+// verdictResults are what trials of keys are counted by.
+var verdictResults = map[api.Verdict]string{api.Taken: "ok", api.Refused: "refused", api.NoVerdict: "unknown", api.Forbidden: "denied"}
+
+// countVerification counts a key that was tried at its upstream.
+func countVerification(integration string, v api.Verdict) {
+	verificationsTotal.WithLabelValues(labelOf(integration), verdictResults[v]).Inc()
 }
 
-// countWebhook counts an attempt to deliver a webhook. The result is one of
-// a fixed set.
+// countWebhook counts an attempt to deliver a webhook.
 func countWebhook(result string) { webhooksTotal.WithLabelValues(result).Inc() }
 
-// countAlert counts a message to a chat. The result is one of a fixed set.
+// countAlert counts a message to a chat.
 func countAlert(result string) { alertsTotal.WithLabelValues(result).Inc() }

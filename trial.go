@@ -102,7 +102,8 @@ func (t *trier) via(to *target) http.RoundTripper {
 }
 
 // try sends the request of a verification with the key that the exchange has.
-func (t *trier) try(ctx context.Context, ex *exchange) api.Verdict {
+func (t *trier) try(ctx context.Context, ex *exchange) (verdict api.Verdict) {
+	defer func() { countVerification(ex.target.label, verdict) }()
 	ctx, cancel := context.WithTimeout(ctx, trialBudget)
 	defer cancel()
 	ex.Context, ex.inj = ctx, ex.ren.inj

@@ -47,24 +47,29 @@ func (r *leakRig) adminEndpoint(t *testing.T) {
 
 // files of Caddy, its autosaved configuration before all.
 func (r *leakRig) files(t *testing.T) {
-	var all strings.Builder
-	names := map[string]bool{}
-	err := filepath.WalkDir(r.caddy.Home, func(path string, e fs.DirEntry, err error) error {
+	names, all := homeFiles(t, r.caddy.Home)
+	if !strings.Contains(names, "/autosave.json") {
+		t.Errorf("there is no autosave.json among %s", names)
+	}
+	noLeak(t, channel{"the files in Caddy's home", all}, []canary{canaryOf("the key's path", "leak/header"), canaryOf("the variable", "env.LEAK_TOKEN")}, r.secrets)
+}
+
+// homeFiles returns the paths of all files in a folder, and what is in them.
+func homeFiles(t *testing.T, home string) (names, all string) {
+	t.Helper()
+	err := filepath.WalkDir(home, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		names[e.Name()] = true
-		all.Write(b)
+		names += path + "\n"
+		all += string(b)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !names["autosave.json"] {
-		t.Errorf("there is no autosave.json among %v", names)
-	}
-	noLeak(t, channel{"the files in Caddy's home", all.String()}, []canary{canaryOf("the key's path", "leak/header"), canaryOf("the variable", "env.LEAK_TOKEN")}, r.secrets)
+	return names, all
 }
 
 // commands read the configuration with the same environment.

@@ -42,7 +42,7 @@ func environment(t testing.TB) {
 	cert := harness.NewCA(t).Client(pkix.Name{CommonName: "caddy"})
 	for name, value := range map[string]string{
 		"CANARY": canary, "VAULT_TOKEN": "t", "VAULT_ADDR": "http://127.0.0.1:1", "ROLE_ID": "r", "SECRET_ID": "s",
-		"MOUNT": "kv-of-env", "DATABASE_URL": "postgres://127.0.0.1:1/none", "OPS_TOKEN": "o", "AGENTS_TOKEN": "a", "TLS_CERTIFICATE": cert.CertFile, "TLS_KEY": cert.KeyFile,
+		"MOUNT": "kv-of-env", "DATABASE_URL": "postgres://127.0.0.1:1/none", "OPS_TOKEN": "o", "AGENTS_TOKEN": "a", "WEBHOOK_SECRET": "sixteen bytes...", "SLACK_WEBHOOK": "https://hooks.slack.example/services/T0/B0/x", "TLS_CERTIFICATE": cert.CertFile, "TLS_KEY": cert.KeyFile,
 		"XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home,
 	} {
 		t.Setenv(name, value)

@@ -59,8 +59,7 @@ func TestAKeyThatIsEnteredIsUsedAndNowhereElse(t *testing.T) {
 	}
 }
 
-// CASES.md I10.
-func TestASessionThatIsUsedExpiredOrForAnotherIntegrationIsRefused(t *testing.T) {
+func TestI10ASessionThatIsUsedExpiredOrForAnotherIntegrationIsRefused(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), setting{catalog: url})
@@ -88,8 +87,7 @@ func TestASessionThatIsUsedExpiredOrForAnotherIntegrationIsRefused(t *testing.T)
 	}
 }
 
-// CASES.md L2.
-func TestASessionStaysUsedWhenItsConnectionIsDeleted(t *testing.T) {
+func TestL2ASessionStaysUsedWhenItsConnectionIsDeleted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.integration("acme")
@@ -99,8 +97,7 @@ func TestASessionStaysUsedWhenItsConnectionIsDeleted(t *testing.T) {
 	r.enters(token, "acme", "key-1").is(t, http.StatusUnauthorized, "connect_session_used")
 }
 
-// CASES.md L5.
-func TestWhatIsAroundAKeyIsTakenOffAndWhatIsInsideRefused(t *testing.T) {
+func TestL5WhatIsAroundAKeyIsTakenOffAndWhatIsInsideRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.integration("acme")
@@ -189,7 +186,7 @@ func TestNoManagementPathAnswersOnTheSite(t *testing.T) {
 }
 
 // CASES.md L3: a foreign origin.
-func TestOnlyPagesOfAllowedOriginsMayUseTheSite(t *testing.T) {
+func TestL3OnlyPagesOfAllowedOriginsMayUseTheSite(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.integration("acme")

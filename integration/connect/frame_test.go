@@ -56,7 +56,7 @@ func TestAProductShowsThePageInAFrame(t *testing.T) {
 }
 
 // CASES.md L3: a foreign parent.
-func TestAForeignPageCannotShowIt(t *testing.T) {
+func TestL3AForeignPageCannotShowIt(t *testing.T) {
 	t.Parallel()
 	var text string
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }))
@@ -91,7 +91,7 @@ func servePage(t *testing.T, host string) (origin string, says func(format strin
 
 // CASES.md L3: a foreign parent, of a browser that knows no frame-ancestors.
 // With a token of its own it would get what the end user enters.
-func TestAForeignPageCannotGiveThePageItsToken(t *testing.T) {
+func TestL3AForeignPageCannotGiveThePageItsToken(t *testing.T) {
 	t.Parallel()
 	origin, says := servePage(t, "foreign.localhost")
 	r, b := newRig(t), browser.New(t)

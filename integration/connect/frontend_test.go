@@ -141,7 +141,7 @@ func TestAFormOfTheProductsOwnEntersAKeyWithNangosFrontend(t *testing.T) {
 }
 
 // CASES.md L3: a foreign origin.
-func TestTheBrowserRefusesAFormOfAForeignOrigin(t *testing.T) {
+func TestL3TheBrowserRefusesAFormOfAForeignOrigin(t *testing.T) {
 	t.Parallel()
 	origin, shows := product(t)
 	foreign, showsForeign := product(t)

@@ -13,12 +13,12 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
 )
 
-// CASES.md L1.
-func TestATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
+func TestL1ATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
 	t.Parallel()
-	const sessions = 50
+	const sessions = 500
 	vault, up, url := vaulttest.Start(t), harness.NewUpstream(t, nil), pgtest.Database(t)
-	nodes := []*rig{startRig(t, vault, up, setting{catalog: url}), startRig(t, vault, up, setting{catalog: url})}
+	of := setting{catalog: url, site: "\t\tfailures 100000 1s\n"}
+	nodes := []*rig{startRig(t, vault, up, of), startRig(t, vault, up, of)}
 	nodes[0].integration("acme")
 	tokens := make([]string, 0, sessions)
 	for range sessions {
@@ -54,7 +54,7 @@ func TestATokenUsedAtOnceOnTwoNodesMakesOneConnection(t *testing.T) {
 	if n := strings.Count(list, `"connection_id"`); n != sessions {
 		t.Errorf("there are %d connections", n)
 	}
-	for _, i := range []int{0, 24, 49} {
+	for _, i := range []int{0, 249, 499} {
 		if got := nodes[i%2].arrives("acme", ids[i]); got != "Api-Key "+made[i] {
 			t.Errorf("connection %d: the upstream got %q, want %s", i, got, made[i])
 		}

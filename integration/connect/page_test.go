@@ -79,8 +79,7 @@ func TestAnEndUserEntersAKeyByKeyboardAlone(t *testing.T) {
 	}
 }
 
-// CASES.md L5, in the page.
-func TestWhatIsPastedIsTrimmedAndThePageSaysSo(t *testing.T) {
+func TestL5WhatIsPastedIsTrimmedAndThePageSaysSo(t *testing.T) {
 	t.Parallel()
 	r, b := newRig(t), browser.New(t)
 	r.integration("acme")
@@ -154,6 +153,37 @@ func TestAnEndUserEntersAKeyByMouseAlone(t *testing.T) {
 	}
 }
 
+func TestL6AKeyThatTheUpstreamRefusesIsNotStored(t *testing.T) {
+	t.Parallel()
+	const wrong = "canary-wrong-90be"
+	r, b := newRig(t), browser.New(t)
+	r.verified("acme")
+	r.onlyTakes("right")
+	b.Opens(r.link(r.session("acme")))
+	b.Sees("#label", "acme key")
+	b.Types(wrong)
+	b.Presses(browser.Enter)
+	b.Sees("#error", "The acme API does not accept this key.")
+	if b.Eval("document.activeElement.id + key.getAttribute('aria-invalid') + submit.hasAttribute('aria-busy')") != "keytruefalse" {
+		t.Error("the focus is not in the field that is wrong")
+	}
+	if list := r.manage(http.StatusOK, http.MethodGet, "/connections", "").body; strings.Contains(list, "connection_id") {
+		t.Errorf("it is stored: %s", list)
+	}
+	b.Eval("key.select()")
+	b.Types("right")
+	b.Presses(browser.Enter)
+	b.Sees("#success h1", "Connected")
+	if got := r.arrives("acme", r.only("acme")); got != "Api-Key right" {
+		t.Errorf("the upstream got %q", got)
+	}
+	b.Quiet(r.siteURL())
+	r.caddy.Stop()
+	if strings.Contains(r.caddy.Log.String(), wrong) {
+		t.Error("the log holds the wrong key")
+	}
+}
+
 func TestAnEndUserEntersAnotherKeyForTheirConnection(t *testing.T) {
 	t.Parallel()
 	r, b := newRig(t), browser.New(t)
@@ -172,8 +202,7 @@ func TestAnEndUserEntersAnotherKeyForTheirConnection(t *testing.T) {
 	}
 }
 
-// CASES.md L4.
-func TestMarkupInNamesIsTextAndALinkIsHTTPS(t *testing.T) {
+func TestL4MarkupInNamesIsTextAndALinkIsHTTPS(t *testing.T) {
 	t.Parallel()
 	const name, label, help = `<img src=x onerror=alert(1)>`, `<b>key</b>`, `"><script>alert(2)</script>`
 	r, b := newRig(t), browser.New(t)
@@ -207,7 +236,7 @@ func TestMarkupInNamesIsTextAndALinkIsHTTPS(t *testing.T) {
 }
 
 // CASES.md L3: a foreign apiURL.
-func TestALinkCannotSayWhereTheKeyGoes(t *testing.T) {
+func TestL3ALinkCannotSayWhereTheKeyGoes(t *testing.T) {
 	t.Parallel()
 	r, b := newRig(t), browser.New(t)
 	r.integration("acme")

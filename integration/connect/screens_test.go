@@ -43,7 +43,7 @@ func (v *visit) with(token string) {
 // form opens it at the form.
 func (v *visit) form() {
 	v.with(v.r.session("acme"))
-	v.Sees("#label", "acme key")
+	v.Sees("#label", "Acme API key")
 }
 
 // screens are all that the page can show, and how one gets there.
@@ -58,7 +58,7 @@ var screens = []struct {
 	}},
 	{"list", func(v *visit) {
 		v.with(v.r.session("acme", "other"))
-		v.Sees("#integrations", "The other API")
+		v.Sees("#integrations", "Weather")
 	}},
 	{"form", (*visit).form},
 	{"empty", func(v *visit) {
@@ -70,6 +70,13 @@ var screens = []struct {
 		v.form()
 		v.Eval(`key.value = "one\u0001two"`)
 		v.Clicks("#submit")
+		v.Says("an error", "error.textContent")
+	}},
+	{"rejected", func(v *visit) {
+		v.with(v.r.session("other"))
+		v.Sees("#label", "Weather API key")
+		v.Types("wrong")
+		v.Presses(browser.Enter)
 		v.Says("an error", "error.textContent")
 	}},
 	{"trimmed", func(v *visit) {
@@ -86,7 +93,7 @@ var screens = []struct {
 		v.form()
 		v.Pastes("key-1 ")
 		v.Presses(browser.Enter)
-		v.Sees("#done", "The acme API")
+		v.Sees("#done", "Acme")
 	}},
 	{"used", func(v *visit) {
 		token := v.r.session("acme")
@@ -143,8 +150,10 @@ func TestEveryScreenIsForEverybody(t *testing.T) {
 	database := pgtest.Database(t)
 	r := startRig(t, vaulttest.Start(t), harness.NewUpstream(t, nil), setting{catalog: database, site: "\t\tfailures 100000 1s\n"})
 	r.integration("acme")
-	r.integration("other")
-	r.manage(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"connect": {"help_text": "You find it in the console, below Settings.", "help_url": "https://acme.example/keys"}}`)
+	r.verified("other")
+	r.onlyTakes("right")
+	r.manage(http.StatusOK, http.MethodPatch, "/integrations/other", `{"display_name": "Weather API", "integration_config": {"keyLabel": "Weather API key"}}`)
+	r.manage(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"display_name": "Acme Internal API", "integration_config": {"keyLabel": "Acme API key"}, "connect": {"help_text": "You find it in the console, below Settings.", "help_url": "https://acme.example/keys"}}`)
 	r.manage(http.StatusCreated, http.MethodPost, "/connections", `{"provider_config_key": "acme", "connection_id": "c-1", "credentials": {"type": "API_KEY", "apiKey": "key-1"}}`)
 	v := &visit{Page: browser.New(t), r: r, line: newLine(t, r.siteURL()), old: expired(t, database)}
 	said := map[string]string{}

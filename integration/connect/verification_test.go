@@ -29,8 +29,7 @@ func (r *rig) verified(key string) {
 	r.manage(http.StatusOK, http.MethodPatch, "/integrations/"+key, `{"verification": {"path": "/me"}}`)
 }
 
-// CASES.md L6.
-func TestAWrongKeyLeavesTheSessionToTheRightOne(t *testing.T) {
+func TestL6AWrongKeyLeavesTheSessionToTheRightOne(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.verified("acme")
@@ -53,7 +52,7 @@ func TestAWrongKeyLeavesTheSessionToTheRightOne(t *testing.T) {
 	r.enters(token, "acme", "right").is(t, http.StatusUnauthorized, "connect_session_used")
 }
 
-func TestAKeyOfAnUpstreamThatIsDownIsStored(t *testing.T) {
+func TestL6AKeyOfAnUpstreamThatIsDownIsStored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.verified("acme")

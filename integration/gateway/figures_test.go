@@ -5,7 +5,13 @@ package gateway
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
 
 func TestFiguresOfTheAPIAndTheCatalog(t *testing.T) {
@@ -56,6 +62,50 @@ func TestFiguresOfTheAPIAndTheCatalog(t *testing.T) {
 		}
 		if timed := r.caddy.Metric("caddy_apikey_inject_catalog_query_seconds_count", `op="`+op+`"`); timed < n {
 			t.Errorf("%v of %v questions of kind %s are timed", timed, n, op)
+		}
+	}
+}
+
+func TestFiguresOfTrialsWebhooksAndAlerts(t *testing.T) {
+	var slack atomic.Int32
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slack" && slack.Add(1) == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer receiver.Close()
+	r := newRig(t, settings{
+		local: true, api: "\t\twebhook " + receiver.URL + "/hook {\n\t\t\tsecret {env.HOOK}\n\t\t}\n\t\tslack {env.SLACK}\n",
+		env: []string{"HOOK=whsec_c2VjcmV0LW9mLTE2LWJ5dGVz", "SLACK=" + receiver.URL + "/slack"},
+	})
+	r.up.Answer(func(q *harness.Request) harness.Answer {
+		if strings.Contains(strings.Join(q.Values("Authorization"), ""), "wrong") {
+			return harness.Text(http.StatusUnauthorized, "no")
+		}
+		return harness.Text(http.StatusOK, "yes")
+	})
+	r.api(http.StatusOK, http.MethodPost, "/integrations", strings.TrimSuffix(creating("acme", r.up.URL()), "}")+`, "verification": {"method": "GET", "path": "/me"}}`)
+	r.api(http.StatusBadRequest, http.MethodPost, "/connections", entering("acme", "c-1", "wrong"))
+	r.connection("acme", "c-1", "right")
+	r.up.Answer(func(*harness.Request) harness.Answer { return harness.Text(http.StatusUnauthorized, "no longer") })
+	r.proxy("acme", "c-1", http.MethodGet, "/x", "")
+	for _, f := range []struct {
+		name, labels string
+		want         float64
+	}{
+		{"verifications_total", `integration="acme",result="refused"`, 1},
+		{"verifications_total", `integration="acme",result="ok"`, 1},
+		{"upstream_auth_failures_total", `action="relayed",integration="acme"`, 1},
+		{"webhooks_total", `result="delivered"`, 2}, // made, and refused
+		{"alerts_total", `result="failed"`, 1},
+		{"alerts_total", `result="delivered"`, 1},
+	} {
+		deadline := time.Now().Add(30 * time.Second)
+		for r.caddy.Metric("caddy_apikey_inject_"+f.name, f.labels) < f.want && time.Now().Before(deadline) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if got := r.caddy.Metric("caddy_apikey_inject_"+f.name, f.labels); got != f.want {
+			t.Errorf("%s{%s} is %v, want %v", f.name, f.labels, got, f.want)
 		}
 	}
 }

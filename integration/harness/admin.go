@@ -59,6 +59,12 @@ func (c *Caddy) Load(config string) error {
 	return c.change(http.MethodPost, "/load", config, "Content-Type: "+contentType)
 }
 
+// Reload loads the configuration that is in force once more.
+func (c *Caddy) Reload() error {
+	c.t.Helper()
+	return c.change(http.MethodPost, "/load", c.Config(""), "Cache-Control: must-revalidate")
+}
+
 // Patch replaces the value at a path ("/config/apps/…", "/id/…") with JSON.
 func (c *Caddy) Patch(path, value string) error { return c.change(http.MethodPatch, path, value) }
 
@@ -103,9 +109,12 @@ func (c *Caddy) replaced() error {
 func accepting(dump string) bool {
 	for g := range strings.SplitSeq(dump, "\n\n") {
 		head, _, _ := strings.Cut(g, "\n")
-		waits := strings.Contains(g, "http3.(*Server).Shutdown(") ||
-			strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select")
-		if strings.Contains(g, "caddyhttp.(*App).stop.func") && !waits {
+		switch {
+		case !strings.Contains(g, "caddyhttp.(*App).stop.func"):
+		case strings.Contains(g, "http3.(*Server).Shutdown("):
+		case strings.Contains(g, "net/http.(*Server).Shutdown(") && strings.Contains(head, "[select"):
+		case strings.Contains(g, "sync.(*WaitGroup).Wait(") && !strings.Contains(g, ".Shutdown("): // for all of them
+		default:
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ func TestTheCommandsOfTheKeysPageMakeARoleThatReadsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := shellBlock.FindAllStringSubmatch(page, -1)
-	if len(blocks) != 6 { // one of them the management API's
+	if len(blocks) != 7 { // one of them the management API's, one the Connect page's
 		t.Fatalf("%d blocks of commands", len(blocks))
 	}
 	for _, b := range blocks {

@@ -49,6 +49,10 @@ type Book interface {
 // Teller tells for as long as somebody configures where. It belongs to the
 // process and outlives configurations.
 type Teller struct {
+	// Observe is told of each message, by one of the Result constants. It must
+	// not block. Set before [Teller.Run]; nil tells nobody.
+	Observe func(result string)
+
 	book   Book
 	memory *memory
 	owner  string
@@ -182,6 +186,7 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	var err error
 	if n := all.Count.Opened + all.Count.Resolved; n > 0 {
 		err = s.send(ctx, text(all, t.now()))
+		t.observe(ctx, err)
 		if err == nil {
 			t.pace.told(t.now(), n)
 		}
@@ -194,6 +199,23 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	}
 	t.note(ctx, err)
 	return 0
+}
+
+// Results of [Teller.Observe].
+const (
+	ResultDelivered = "delivered"
+	ResultFailed    = "failed" // and tried again
+)
+
+// observe tells of a message that was sent, or that Slack did not take.
+func (t *Teller) observe(ctx context.Context, err error) {
+	switch {
+	case t.Observe == nil, err != nil && ctx.Err() != nil: // we were stopped, not refused
+	case err != nil:
+		t.Observe(ResultFailed)
+	default:
+		t.Observe(ResultDelivered)
+	}
 }
 
 // note logs once that Slack does not take messages, and sets when to try again.

@@ -94,7 +94,7 @@ func TestKeysThatAreGood(t *testing.T) {
 	for sent, want := range map[string]string{"k": "k", "k\r\n": "k", " k ": " k ", "é😀": "é😀", "${apiKey}{env.HOME}%s": "${apiKey}{env.HOME}%s"} {
 		// A key of few letters is part of every answer: only the store is looked at.
 		body := `{"provider_config_key":"acme","connection_id":"c","credentials":{"type":"API_KEY","apiKey":` + quoted(sent) + `}}`
-		rec := r.quiet("POST", "/connections", body)
+		rec := r.quiet("POST", "/connections", body, full)
 		if rec.Code != 201 || r.keys[pair{"acme", "c"}] != want {
 			t.Errorf("%q: %d, stored %q", sent, rec.Code, r.keys[pair{"acme", "c"}])
 		}

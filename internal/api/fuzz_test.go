@@ -9,6 +9,11 @@ import (
 // fuzzBody sends bodies to an operation: whatever they are, the answer is JSON,
 // no fault of ours, and shows no key.
 func fuzzBody(f *testing.F, method, target string, seeds ...string) {
+	fuzzBodyBy(f, method, target, func(*rig) string { return full }, seeds...)
+}
+
+// fuzzBodyBy sends them with a token.
+func fuzzBodyBy(f *testing.F, method, target string, token func(*rig) string, seeds ...string) {
 	for _, s := range append(seeds, `{}`, `[]`, ``, `{"a":{"b":[null,1e9,"\ud83d\ude00"]}}`, `{"credentials":{"apiKey":"`+canary+`"}}`) {
 		f.Add(s)
 	}
@@ -16,7 +21,7 @@ func fuzzBody(f *testing.F, method, target string, seeds ...string) {
 		r := newRig(t)
 		r.integration("acme")
 		r.connection("acme", "c")
-		rec := r.quiet(method, target, body)
+		rec := r.quiet(method, target, body, token(r))
 		if rec.Code >= 500 || rec.Code < 200 {
 			t.Errorf("%d: %s", rec.Code, rec.Body)
 		}
@@ -86,6 +91,22 @@ func FuzzUpdateMetadata(f *testing.F) {
 	fuzzBody(f, "PATCH", "/connections/metadata", `{"provider_config_key":"acme","connection_id":"c","metadata":{"\u2028":{}}}`)
 }
 
+func FuzzCreateSession(f *testing.F) {
+	fuzzBody(f, "POST", "/connect/sessions", forAcme, `{"tags":{"a":"b"},"overrides":{"acme":{"docs_connect":"https://x"}}}`,
+		`{"end_user":{"id":"u","display_name":"\u202e"},"integrations_config_defaults":{"acme":{"connection_config":{"a":"../x"},"user_scopes":"x","authorization_params":{"p":1}}},"webhook_url_override":"https://w"}`,
+		`{"end_user":{"id":"u"},"allowed_integrations":["acme","acme","zzz"]}`)
+}
+
+func FuzzReconnectSession(f *testing.F) {
+	fuzzBody(f, "POST", "/connect/sessions/reconnect", `{"connection_id":"c","integration_id":"acme"}`, `{"connection_id":"../c","integration_id":"acme","tags":{"A":""}}`,
+		`{"connection_id":"c","integration_id":"acme","end_user":{"id":"u","organization":{"id":"o"}},"integrations_config_defaults":{"acme":{"connection_config":{"a":"b"}}}}`)
+}
+
+func FuzzEnterKey(f *testing.F) {
+	fuzzBodyBy(f, "POST", "/api-auth/api-key/acme?params[a]=b", func(r *rig) string { return r.session(forAcme) },
+		`{"apiKey":"`+canary+`"}`, `{"apiKey":" \n`+canary+`\u200b"}`, `{"apiKey":"`+canary+`\u0000x"}`, `{"apiKey":["`+canary+`"]}`, `{"apiKey":"`+canary+`","`+canary+`":1}`)
+}
+
 // FuzzPath asks for any path and query.
 func FuzzPath(f *testing.F) {
 	for _, c := range everyCall {
@@ -104,7 +125,7 @@ func FuzzPath(f *testing.F) {
 				panic(p)
 			}
 		}()
-		rec := r.quiet(method, target, `{}`)
+		rec := r.quiet(method, target, `{}`, full)
 		if rec.Code >= 500 || strings.Contains(rec.Body.String(), canary) {
 			t.Errorf("%s %s: %d %s", method, target, rec.Code, rec.Body)
 		}

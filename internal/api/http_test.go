@@ -192,7 +192,7 @@ func TestAnOutageIsTold(t *testing.T) {
 				r.connection("acme", "c")
 				r.down, r.keyDown = tc.catalog, tc.store
 				entersKey := strings.HasSuffix(c[1], "/credentials?provider_config_key=acme") || c[0]+c[1] == "POST/connections" || c[0]+c[1] == "DELETE/connections/c?provider_config_key=acme"
-				rec := r.quiet(c[0], c[1], c[2])
+				rec := r.quiet(c[0], c[1], c[2], full)
 				body := rec.Body.String()
 				if tc.store != nil && !entersKey || strings.HasPrefix(c[1], "/providers") || c[1] == "/openapi.json" || c[1] == "/token" {
 					if rec.Code >= 300 {

@@ -120,7 +120,7 @@ func refusedWith(t *testing.T, c [3]string, change func(map[string]any)) {
 	}
 	change(body)
 	b, _ := json.Marshal(body)
-	if rec := r.quiet(c[0], c[1], string(b)); rec.Code != 400 {
+	if rec := r.quiet(c[0], c[1], string(b), full); rec.Code != 400 {
 		t.Errorf("%s %s %.200s: %d %s", c[0], c[1], b, rec.Code, rec.Body)
 	}
 }

@@ -276,10 +276,10 @@ func (r *rig) connection(integration, id string) *answer {
 }
 
 // quiet sends a request and looks at nothing.
-func (r *rig) quiet(method, target, body string) *httptest.ResponseRecorder {
+func (r *rig) quiet(method, target, body, token string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+full)
+	req.Header.Set("Authorization", "Bearer "+token)
 	rec := httptest.NewRecorder()
 	r.api.ServeHTTP(rec, req)
 	return rec

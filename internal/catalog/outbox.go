@@ -27,7 +27,7 @@ const ReasonAuthFailed = "auth_failed"
 
 // outboxLimit is how many messages wait at most. A receiver that is away for
 // days must not fill the database.
-const outboxLimit = 100_000
+const outboxLimit = 50_000
 
 // Message is one webhook.
 type Message struct {

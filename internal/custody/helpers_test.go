@@ -87,7 +87,7 @@ func vaulted(t *testing.T) *site {
 	s.db = s.open(catalog.Config{Driver: "postgres", URL: secret.New(pgtest.Database(t))})
 	s.vault = vaulttest.Start(t)
 	s.store = client(t, s.vault.Addr, s.vault.Token)
-	s.vault.Policy("caddy-api", policy(t))
+	s.vault.Policy("caddy-api", policy(t, "caddy-api"))
 	s.keys = client(t, s.vault.Addr, s.vault.NewToken(time.Hour, "caddy-api"))
 	mustIntegrate(t, s.db, "acme")
 	return s

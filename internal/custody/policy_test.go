@@ -1,6 +1,7 @@
 package custody_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -12,16 +13,18 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/custody"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/vault"
 )
 
-// policy returns the policy of the management API's role as docs/keys.md has it.
-func policy(t *testing.T) string {
+// policy returns a policy as docs/keys.md has it: that of the management API's
+// role, caddy-api, or of the Connect page's, caddy-connect.
+func policy(t *testing.T, name string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/keys.md")
 	must(t, err)
-	m := regexp.MustCompile(`(?s)vault policy write caddy-api - <<'EOF'\n(.*?)EOF\n`).FindSubmatch(page)
+	m := regexp.MustCompile(`(?s)vault policy write ` + name + ` - <<'EOF'\n(.*?)EOF\n`).FindSubmatch(page)
 	if m == nil {
-		t.Fatal("docs/keys.md has no policy for the management API")
+		t.Fatalf("docs/keys.md has no policy %s", name)
 	}
 	return string(m[1])
 }
@@ -30,7 +33,7 @@ func policy(t *testing.T) string {
 // from the policy, and looks for what then no longer works.
 func TestThePolicyIsTheLeastThatWorks(t *testing.T) {
 	s := vaulted(t)
-	whole := policy(t)
+	whole := policy(t, "caddy-api")
 	for _, c := range []struct {
 		path, capability string
 		denied           string
@@ -64,6 +67,35 @@ func TestThePolicyIsTheLeastThatWorks(t *testing.T) {
 		return s.keys, store.Address{Path: "elsewhere/" + id}, "", nil
 	}})
 	want(t, "outside of the prefix", elsewhere.Enter(t.Context(), aConnection("cust-1"), secret.New("k")), store.ErrDenied)
+}
+
+// TestTheConnectPagesPolicyIsTheLeastThatWorks does the same with the lesser one.
+func TestTheConnectPagesPolicyIsTheLeastThatWorks(t *testing.T) {
+	s := vaulted(t)
+	whole := policy(t, "caddy-connect")
+	with := func(id, rules string) *vault.Client {
+		s.vault.Policy(id, rules)
+		return client(t, s.vault.Addr, s.vault.NewToken(time.Hour, id))
+	}
+	keys := with("page", whole)
+	page := s.custodyOf(s.db, keys)
+	must(t, page.Enter(t.Context(), aConnection("cust-1"), secret.New("old")))
+	must(t, page.Enter(t.Context(), aConnection("cust-1"), secret.New("new")))
+	if _, err := keys.Get(t.Context(), address("acme", "cust-1")); !errors.Is(err, store.ErrDenied) {
+		t.Errorf("it reads a key: %v", err)
+	}
+	want(t, "a removal", page.Remove(t.Context(), "acme", "cust-1"), store.ErrDenied)
+	for _, c := range []struct {
+		path, capability string
+		further          bool
+	}{{"data", "create", false}, {"data", "update", true}, {"metadata", "read", false}} {
+		id := "page-" + c.path + "-" + c.capability
+		if c.further {
+			must(t, page.Enter(t.Context(), aConnection(id), secret.New("old")))
+		}
+		less := s.custodyOf(s.db, with(id, without(t, whole, c.path, c.capability)))
+		want(t, c.path+" without "+c.capability, less.Enter(t.Context(), aConnection(id), secret.New("new")), store.ErrDenied)
+	}
 }
 
 // without returns the policy without a capability on the paths of one kind.

@@ -30,8 +30,9 @@ func told(v *fakeVault) (s *session, lines func() []string, results func() []str
 		all = append(all, method+" "+result)
 	}
 	lines = func() []string {
-		var out []string
-		for _, e := range logs.TakeAll() {
+		all := logs.TakeAll()
+		out := make([]string, 0, len(all))
+		for _, e := range all {
 			f := e.ContextMap()
 			out = append(out, strings.TrimSpace(fmt.Sprint(e.Level, " ", e.Message, ": ", f["result"], f["reason"])))
 		}

@@ -94,7 +94,7 @@ func TestAGivenTokenIsToldOfBeforeItEndsUnlessItIsProlonged(t *testing.T) {
 	}{
 		"long":                  {30 * 24 * time.Hour, 24 * time.Hour, false, time.Minute},
 		"short":                 {30 * time.Minute, 10 * time.Minute, false, time.Minute},
-		"capped by its maximum": {3 * time.Hour, time.Hour, true, 20 * time.Minute}, // which a renewal shows
+		"capped by its maximum": {3 * time.Hour, time.Hour, true, 14 * time.Minute}, // which a renewal shows
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &givenVault{renewable: c.renewable}

@@ -115,13 +115,13 @@ func (s *session) tend(ctx context.Context, t *token) bool {
 func (s *session) watch(ctx context.Context, t *token) {
 	before := s.vault.fingerprint()
 	var again time.Time
-	for s.alive(ctx, t, s.nextLook(t)) {
-		if s.vault.fingerprint() != before {
-			return
-		}
+	for s.vault.fingerprint() == before {
 		if now := time.Now(); s.warnIn(t) == 0 && !now.Before(again) {
 			s.warn(ctx, t)
 			again = now.Add(warnAgain)
+		}
+		if !s.alive(ctx, t, s.nextLook(t)) {
+			return
 		}
 	}
 }

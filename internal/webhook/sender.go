@@ -46,6 +46,10 @@ type Outbox interface {
 // Sender delivers webhooks for as long as somebody configures a receiver. It
 // belongs to the process and outlives configurations.
 type Sender struct {
+	// Observe is told of each attempt, by one of the Result constants. It must
+	// not block. Set before [Sender.Run]; nil tells nobody.
+	Observe func(result string)
+
 	outbox Outbox
 	log    *zap.Logger
 	now    func() time.Time
@@ -78,6 +82,19 @@ func (s *Sender) Drop(owner any) { s.receivers.Drop(owner) }
 // Announce says that there is somebody who sends, so that the first webhook is
 // written down. [Sender.Run] goes on saying so.
 func (s *Sender) Announce(ctx context.Context) error { return s.outbox.SendsWebhooks(ctx) }
+
+// Results of [Sender.Observe].
+const (
+	ResultDelivered = "delivered"
+	ResultFailed    = "failed"   // and tried again
+	ResultGivenUp   = "given_up" // failed for the last time
+)
+
+func (s *Sender) observe(result string) {
+	if s.Observe != nil {
+		s.Observe(result)
+	}
+}
 
 // Stats are counts since the process began.
 type Stats struct {
