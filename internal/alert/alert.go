@@ -10,7 +10,6 @@ package alert
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,7 +60,6 @@ type Teller struct {
 
 	slacks notice.Newest[*Slack]
 
-	mu   sync.Mutex
 	wake chan struct{} // something is in memory
 
 	// What follows is [Teller.Run]'s alone.
