@@ -76,6 +76,7 @@ type App struct {
 	views   map[string]*heldView
 	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
 	tried   triedKeys
+	aged    []agedKey
 	refs    []*keyUse // keys of routes
 }
 
@@ -125,6 +126,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := a.provisionEgress(); err != nil {
 		return err
+	}
+	for _, i := range a.Integrations {
+		a.ages(i)
 	}
 	return a.registerMetrics(ctx)
 }
@@ -195,6 +199,7 @@ func (a *App) Start() error {
 		a.keepSwept()
 	}
 	a.keepTried()
+	a.keepAges()
 	return a.awaitEager(a.ctx)
 }
 

@@ -41,7 +41,7 @@ func (a *App) useEvents() {
 
 // emit emits an event, if this configuration has anybody who may hear it.
 func (a *App) emit(n *notice.Notice) {
-	if a.events == nil || !a.events.ShouldEmit(eventPrefix+string(n.Kind)) && a.inForce() {
+	if a.events == nil || a.inForce() && !a.events.ShouldEmit(eventPrefix+string(n.Kind)) {
 		return
 	}
 	if !events.Put(eventOf{a, n}) {

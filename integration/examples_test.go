@@ -72,13 +72,14 @@ func TestExamples(t *testing.T) {
 	t.Run("admin-api.sh", func(t *testing.T) { adminAPI(t, vault) })
 	t.Run("local.caddyfile", local)
 	t.Run("gateway.caddyfile and api.sh", gatewayOnOneNode)
+	t.Run("alerts.caddyfile", alerted)
 	t.Run("gateway-vault-postgres.caddyfile and api.sh", func(t *testing.T) { gatewayOnTwoNodes(t, vault) })
 	t.Run("none is left out", func(t *testing.T) {
 		files, err := os.ReadDir(filepath.Join(harness.Root(t), "examples"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := len(examples) + 6; len(files) != want { // connect-headless is tried in a browser, in connect
+		if want := len(examples) + 9; len(files) != want { // those of connect-headless, grafana and prometheus are tried elsewhere
 			t.Errorf("%d files in examples, %d are tried", len(files), want)
 		}
 	})

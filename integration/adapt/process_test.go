@@ -103,7 +103,7 @@ func TestAdaptedConfigIsWhatRuns(t *testing.T) {
 	environment(t)
 	port := harness.Port(t)
 	vars := make([]string, 0, 10)
-	for _, name := range []string{"VAULT_TOKEN", "VAULT_ADDR", "ROLE_ID", "SECRET_ID", "MOUNT", "DATABASE_URL", "OPS_TOKEN", "AGENTS_TOKEN", "TLS_CERTIFICATE", "TLS_KEY"} {
+	for _, name := range []string{"VAULT_TOKEN", "VAULT_ADDR", "ROLE_ID", "SECRET_ID", "MOUNT", "DATABASE_URL", "OPS_TOKEN", "AGENTS_TOKEN", "WEBHOOK_SECRET", "SLACK_WEBHOOK", "TLS_CERTIFICATE", "TLS_KEY"} {
 		vars = append(vars, name+"="+os.Getenv(name))
 	}
 	caddy := harness.StartCaddy(t, "{\n}\n", harness.Env(vars...))

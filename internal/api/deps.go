@@ -124,6 +124,7 @@ type KeyStatus struct {
 	LastUsedAt        time.Time
 	LastAuthFailureAt time.Time
 	NextRefresh       time.Time
+	ExpiresAt         time.Time // as the key's document says
 }
 
 // StoreStatus is the state of a store of keys.
