@@ -136,12 +136,24 @@ func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && c.serveFile(w, r) {
 		return nil
 	}
-	if c.share(w.Header(), r) && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+	shared := c.share(w.Header(), r)
+	switch {
+	case shared && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 		w.WriteHeader(http.StatusNoContent)
-		return nil
+	case !shared && otherSite(r):
+		(&api.Error{Status: http.StatusForbidden, Code: "forbidden", Message: "Pages of this origin may not use this site"}).Write(w)
+	default:
+		c.serveAPI(w, r)
 	}
-	c.serveAPI(w, r)
 	return nil
+}
+
+// otherSite tells whether a browser says that another site's page sent this. Its
+// failures would count for the address of whoever looks at that page. An Origin
+// alone says less: the site's own, before a proxy that changes Host, is unknown.
+func otherSite(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 // serveFile answers with the page or one of its files, if there is one at the

@@ -37,6 +37,25 @@ func TestAnAddressThatFailsTooOftenIsRefused(t *testing.T) {
 	}
 }
 
+// A page that somebody opens could otherwise have its browser fail until the
+// Connect page is refused, too.
+func TestPagesOfOthersDoNotSpendTheFailuresOfTheirVisitors(t *testing.T) {
+	t.Parallel()
+	r := newRigOf(t, setting{site: "\t\tfailures 2 1h\n"})
+	r.integration("acme")
+	token := r.session("acme")
+	for _, lines := range [][]string{
+		{"Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Origin: https://evil.example"},
+		{"Sec-Fetch-Site: same-site", "Origin: null"},
+		{"Sec-Fetch-Site: cross-site"}, // a picture
+	} {
+		r.send(r.site, "", http.MethodPost, "/api-auth/api-key/acme?connect_session_token=made-up", "x", lines...).is(t, http.StatusForbidden, "forbidden")
+	}
+	r.send(r.site, "", http.MethodGet, "/connect/session", "", "Sec-Fetch-Site: cross-site", "Origin: "+app).is(t, http.StatusUnauthorized, "missing_auth_header")
+	r.send(r.site, token, http.MethodGet, "/connect/session", "", "Sec-Fetch-Site: same-origin").is(t, http.StatusOK, "")
+	r.enters(token, "acme", "key-1", "Sec-Fetch-Site: cross-site", "Origin: "+app).is(t, http.StatusOK, "")
+}
+
 // An outage is nobody's failure.
 func TestAnOutageCountsForNoAddress(t *testing.T) {
 	t.Parallel()

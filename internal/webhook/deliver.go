@@ -31,6 +31,9 @@ const (
 // errGone says that the receiver wants no more of it.
 var errGone = errors.New("the receiver answered 410")
 
+// errCrowded says that a receiver which fails has enough attempts under way.
+var errCrowded = errors.New("the receiver fails, and others are on their way to it")
+
 // statusError is an answer that does not say that the webhook was taken.
 type statusError struct {
 	status int
@@ -45,7 +48,11 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 	if to == "" {
 		to = r.URL
 	}
-	err := s.post(ctx, r, to, m)
+	host, err := hostOf(to), errCrowded
+	if s.health.begin(host) {
+		err = s.post(ctx, r, to, m)
+		s.health.end(host)
+	}
 	now := s.now()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
@@ -53,8 +60,9 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 		_ = s.outbox.PostponeMessage(end, m, now)
 		return
 	}
-	host := hostOf(to)
-	s.health.note(s.log, host, err)
+	if !errors.Is(err, errCrowded) {
+		s.health.note(s.log, host, err)
+	}
 	switch old := now.Sub(m.MadeAt) >= keepFor; {
 	case err == nil:
 		s.delivered.Add(1)
@@ -67,6 +75,8 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 		s.log.Error("a webhook was given up", zap.String("id", m.ID), zap.String("integration", m.Integration),
 			zap.String("connection", m.Connection), zap.String("receiver", host), zap.Int("attempts", m.Tries), zap.Error(err))
 		_ = s.outbox.DropMessage(end, m)
+	case errors.Is(err, errCrowded): // no attempt was made
+		_ = s.outbox.PostponeMessage(end, m, now.Add(wait(m.Tries, 0)))
 	default:
 		s.failed.Add(1)
 		s.observe(ResultFailed)
@@ -124,10 +134,37 @@ func hostOf(s string) string {
 }
 
 // health notes which receivers fail, so that each is logged once and not at
-// each attempt.
+// each attempt, and does not hold the places of all others: a connection may
+// name a receiver of its own, and one that hangs holds each for the whole time.
 type health struct {
 	mu      sync.Mutex
 	failing map[string]bool
+	asked   map[string]int // attempts under way
+}
+
+// failingAtOnce bounds the attempts under way to a receiver that fails.
+const failingAtOnce = 2
+
+// begin tells whether a receiver may be asked, which end then ends.
+func (h *health) begin(host string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failing[host] && h.asked[host] >= failingAtOnce {
+		return false
+	}
+	if h.asked == nil {
+		h.asked = make(map[string]int)
+	}
+	h.asked[host]++
+	return true
+}
+
+func (h *health) end(host string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked[host]--; h.asked[host] == 0 {
+		delete(h.asked, host)
+	}
 }
 
 // maxFailing bounds the receivers that are remembered: each connection may have

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,38 @@ func TestReceiversThatFailAreLoggedOnceHoweverManyThereAre(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := logged.Len(); n > maxFailing {
 			t.Errorf("%d lines about %d receivers", n, maxFailing+10)
+		}
+	})
+}
+
+func TestAReceiverThatHangsDoesNotHoldUpOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, r := newOutbox(), &receiver{}
+		var hangs atomic.Bool
+		hangs.Store(true)
+		r.answer = func(_ int, req *http.Request) (int, error) {
+			if req.URL.Host == "slow.example" && hangs.Load() {
+				<-req.Context().Done()
+				return 0, req.Context().Err()
+			}
+			return http.StatusOK, nil
+		}
+		const crowd = 20 * atOnce
+		for range crowd {
+			o.add(catalog.Message{URL: "https://slow.example"})
+		}
+		s, _, _ := start(t, o)
+		s.Use(1, r.target(home))
+		time.Sleep(time.Second) // it has all places
+		o.add(catalog.Message{ID: "other"})
+		time.Sleep(2 * attempt)
+		if n := o.waiting(); n != crowd {
+			t.Errorf("%d wait, want those of the receiver that hangs, %d", n, crowd)
+		}
+		hangs.Store(false)
+		time.Sleep(time.Hour)
+		if n := o.waiting(); n != 0 {
+			t.Errorf("%d wait though the receiver takes them", n)
 		}
 	})
 }
