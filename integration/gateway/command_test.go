@@ -114,7 +114,7 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 		}
 	})
 	r.in("connections are found by filters", func() {
-		const row = "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  USED  END USER\nacme  cust-1  ok  1  AGO  AGO  user-1"
+		row := "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  USED  END USER\nacme  cust-1  ok  1" + strings.Repeat("  AGO", 2) + "  user-1"
 		for _, filter := range [][]string{{"--tag", "plan=pro"}, {"--end-user", "user-1"}, {"--search", "cust-1"}, {"--integration", "acme", "--search", "user"}} {
 			r.prints(row, "", append([]string{"connections", "list"}, filter...)...)
 		}
