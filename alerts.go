@@ -8,6 +8,7 @@ import (
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 // alerting is a notice on its way to where alerts stand.
@@ -47,9 +48,12 @@ func (a *App) alert(n *notice.Notice) {
 // subjectOf says what a notice is about, and whether something is wrong with it
 // or no longer is. What nobody need be told of is about nothing.
 func subjectOf(n *notice.Notice) (subjects []string, wrong bool) {
-	key, ends := catalog.ConnectionSubject(n.Integration, n.Connection), "ends\n"+n.Integration+"\n"+n.Connection
+	key, ends := catalog.ConnectionSubject(n.Integration, n.Connection), catalog.EndSubject(n.Integration, n.Connection)
 	if n.Integration == "" { // nobody's, or several's
 		key, ends = "at\n"+n.Store+"\n"+n.Key, "ends at\n"+n.Store+"\n"+n.Key
+	}
+	if n.Kind == notice.Invalid && n.Field == store.ExpiresField {
+		return nil, false // the key itself is good
 	}
 	switch n.Kind { //nolint:exhaustive // the others are no matter of an alert
 	case notice.AuthFailed, notice.Deleted, notice.Denied, notice.Invalid, notice.Unavailable:

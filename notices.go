@@ -98,9 +98,17 @@ func (a *App) observeToken(storeName string, ring *pooledRing) func(vault.TokenE
 	}
 }
 
-// observe is what a directory tells: when the catalog goes and comes, and when
-// an upstream refuses or takes again the key of a connection. Of the latter one
-// node of all is told, which has written down what webhooks and alerts tell.
+// directoryKinds are what a directory's events are called outside.
+var directoryKinds = map[directory.Kind]notice.Kind{
+	directory.ConnectionRefused: notice.AuthFailed, directory.ConnectionAccepted: notice.AuthRecovered,
+	directory.ConnectionExpiring: notice.Expiring, directory.ConnectionExpired: notice.Expired,
+	directory.CatalogAway: notice.CatalogAway, directory.CatalogBack: notice.CatalogBack,
+}
+
+// observe is what a directory tells: when the catalog goes and comes, when a
+// connection's key runs out, and when an upstream refuses it or takes it again.
+// Of the latter one node of all is told, which has written down what webhooks and
+// alerts tell.
 func (p *pooledCatalog) observe(e directory.Event) {
 	logCatalog(e)
 	a := p.newest()
@@ -108,25 +116,12 @@ func (p *pooledCatalog) observe(e directory.Event) {
 		return
 	}
 	n := &notice.Notice{At: time.Now(), Integration: e.Sighting.Integration, Connection: e.Sighting.ID, Version: e.Sighting.Version, Ends: e.Ends}
-	switch e.Kind {
-	case directory.ConnectionRefused:
-		n.Kind = notice.AuthFailed
-	case directory.ConnectionAccepted:
-		n.Kind = notice.AuthRecovered
-	case directory.ConnectionExpiring:
-		n.Kind = notice.Expiring
-	case directory.ConnectionExpired:
-		n.Kind = notice.Expired
-	case directory.CatalogAway:
-		n.Kind = notice.CatalogAway
-		a.tell(n)
-		return
-	case directory.CatalogBack:
-		n.Kind = notice.CatalogBack
-		a.tell(n)
+	n.Kind = directoryKinds[e.Kind]
+	if n.Kind == notice.AuthFailed || n.Kind == notice.AuthRecovered {
+		a.emit(n)
 		return
 	}
-	a.emit(n)
+	a.tell(n)
 }
 
 // apiKinds are what changes are called outside. A key that is entered is told

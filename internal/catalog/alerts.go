@@ -44,6 +44,11 @@ func ConnectionSubject(integration, id string) string {
 	return "key\n" + integration + "\n" + id
 }
 
+// EndSubject is the subject of when that key runs out.
+func EndSubject(integration, id string) string {
+	return "ends\n" + integration + "\n" + id
+}
+
 // OpenAlert notes that something is wrong, unless that is known. Its OpenedAt is
 // set by the catalog.
 func (db *DB) OpenAlert(ctx context.Context, a Alert) error {
@@ -98,6 +103,15 @@ func (t *tx) resolveAlert(ctx context.Context, subject string) error {
 	_, err := t.ExecContext(ctx, `
 		UPDATE alerts SET state = 3, resolved_at = $2 WHERE subject = $1 AND state IN (1, 2)`, subject, toMillis(t.now))
 	return err
+}
+
+// resolveKey is resolveAlert for all that was wrong with a connection's key: there
+// is another, or none any more.
+func (t *tx) resolveKey(ctx context.Context, integration, id string) error {
+	if err := t.resolveAlert(ctx, ConnectionSubject(integration, id)); err != nil {
+		return err
+	}
+	return t.resolveAlert(ctx, EndSubject(integration, id))
 }
 
 // untell makes what was being told to be told again.

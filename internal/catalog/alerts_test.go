@@ -190,3 +190,23 @@ func TestATellingHasTheFirstFewAndTheNumberOfAll(t *testing.T) {
 		}
 	})
 }
+
+func TestAKeyThatRunsOutIsAnAlertUntilThereIsAnotherOrNone(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := heardSite(t, s)
+		for id, end := range map[string]func(){
+			"entered": func() { mustEnter(t, db, "acme", "entered") },
+			"deleted": func() {
+				_, err := db.DeleteConnection(t.Context(), "acme", "deleted")
+				must(t, err)
+			},
+		} {
+			mustEnter(t, db, "acme", id)
+			subject := EndSubject("acme", id)
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "expired", Integration: "acme", Connection: id}))
+			wantTold(t, db, id, []string{subject}, nil)
+			end()
+			wantTold(t, db, id, nil, []string{subject})
+		}
+	})
+}

@@ -130,7 +130,7 @@ func (t *tx) deleteWhere(ctx context.Context, integration, where string, args ..
 	}
 	for _, c := range all {
 		t.changed(c.Integration, c.ID)
-		if err := t.resolveAlert(ctx, ConnectionSubject(c.Integration, c.ID)); err != nil {
+		if err := t.resolveKey(ctx, c.Integration, c.ID); err != nil {
 			return nil, err
 		}
 		if err := t.hook(ctx, c.Integration, c.ID, OperationDeletion, ""); err != nil {

@@ -114,7 +114,7 @@ func (db *DB) FinishKeyWrite(ctx context.Context, p *PendingKey, version int) er
 		if err != nil {
 			return err
 		}
-		if err := t.resolveAlert(ctx, ConnectionSubject(p.Integration, p.ID)); err != nil {
+		if err := t.resolveKey(ctx, p.Integration, p.ID); err != nil {
 			return err
 		}
 		return t.hook(ctx, p.Integration, p.ID, operation, "")
