@@ -107,10 +107,21 @@ func (a apiSessions) Free(ctx context.Context, s *session.Session) error {
 	return err
 }
 
-// Fail implements [api.Sessions].
-func (a apiSessions) Fail(s *session.Session) {
+// Try implements [api.Sessions].
+func (a apiSessions) Try(s *session.Session) error {
+	all, err := a.sessions()
+	if err != nil {
+		return err
+	}
+	err = all.Try(s)
+	countSession("", err)
+	return err
+}
+
+// Tried implements [api.Sessions].
+func (a apiSessions) Tried(s *session.Session, failed bool) {
 	if all, err := a.sessions(); err == nil {
-		all.Fail(s)
+		all.Tried(s, failed)
 	}
 }
 

@@ -78,7 +78,7 @@ func (a *App) viewNow(name string) *heldView {
 // nobody asked for lately gets old, and is read again when somebody does: it is
 // stale only where that was tried in vain, or would be.
 func keyStatus(st keyring.Status, away bool) api.KeyStatus {
-	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, NextRefresh: st.RefreshAt, LastAuthFailureAt: st.RejectedAt}
+	s := api.KeyStatus{Version: st.Version, UpdatedAt: st.CreatedAt, NextRefresh: st.RefreshAt, LastAuthFailureAt: st.RejectedAt, ExpiresAt: st.Expires}
 	switch {
 	case st.State == "missing" && st.Class == "":
 		s.State = api.StateUnknown // this node was not asked for it

@@ -77,6 +77,7 @@ type App struct {
 	views   map[string]*heldView
 	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
 	tried   triedKeys
+	aged    []agedKey
 	refs    []*keyUse // keys of routes
 }
 
@@ -129,6 +130,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := a.provisionEvents(ctx); err != nil {
 		return err
+	}
+	for _, i := range a.Integrations {
+		a.ages(i)
 	}
 	return a.registerMetrics(ctx)
 }
@@ -199,6 +203,7 @@ func (a *App) Start() error {
 		a.keepSwept()
 	}
 	a.keepTried()
+	a.keepAges()
 	return a.awaitEager(a.ctx)
 }
 

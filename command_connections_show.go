@@ -22,6 +22,7 @@ type connectionView struct {
 	Age         *int64  `json:"key_age_seconds"`
 	LastUsed    *string `json:"last_used_at"`
 	LastFailure *string `json:"last_auth_failure_at"`
+	ExpiresAt   *string `json:"expires_at"`
 	EndUser     *struct {
 		ID string `json:"id"`
 	} `json:"end_user"`

@@ -29,12 +29,14 @@ var statuses = []string{
 
 func statusCommand() *cobra.Command {
 	cmd := operatorFlags(&cobra.Command{
-		Use:   "status [--integration <integration>] [--status <status>] [--exit-code]",
+		Use:   "status [--integration <integration>] [--status <status>] [--older-than <age>] [--exit-code]",
 		Short: "Shows how stores, integrations and connections are doing",
 		Long: `
 Shows which stores the Caddy that is asked reaches, how many connections are in
 which state, and of each key which version it has, how old that is, and whether it
-can be used; those that need somebody first.
+can be used; those that need somebody first. Keys that nobody replaced for a quarter:
+
+	$ caddy apikey-inject status --older-than 90d
 
 With --exit-code the exit code is 1 when something needs somebody: a store that is
 away, a key that is refused, missing or stale, or one whose integration leads
@@ -43,6 +45,7 @@ elsewhere now.`,
 	})
 	cmd.Flags().String("integration", "", "Only this integration and its connections")
 	cmd.Flags().String("status", "", "Only those in this state: "+strings.Join(statuses, ", "))
+	cmd.Flags().String("older-than", "", "Only keys that were written longer ago, such as 90d or 720h")
 	cmd.Flags().Bool("exit-code", false, "Exit with 1 when something needs somebody, whatever is shown")
 	return cmd
 }
@@ -56,7 +59,7 @@ type statusAnswer struct {
 }
 
 // readStatus asks page by page.
-func readStatus(o operator, integration, status string) (*statusAnswer, error) {
+func readStatus(o operator, integration, status, olderThan string) (*statusAnswer, error) {
 	all := &statusAnswer{Integrations: []json.RawMessage{}, Connections: []json.RawMessage{}}
 	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
 	if integration != "" {
@@ -64,6 +67,9 @@ func readStatus(o operator, integration, status string) (*statusAnswer, error) {
 	}
 	if status != "" {
 		query.Set("status", status)
+	}
+	if olderThan != "" {
+		query.Set("older_than", olderThan)
 	}
 	for page := new(int); page != nil; {
 		query.Set("page", strconv.Itoa(*page))
@@ -90,7 +96,7 @@ func showStatus(fl caddycmd.Flags, o operator) error {
 	if status != "" && !slices.Contains(statuses, status) {
 		return fmt.Errorf("there is no such status%s; there are %s", didYouMean(status, statuses), strings.Join(statuses, ", "))
 	}
-	all, err := readStatus(o, fl.String("integration"), status)
+	all, err := readStatus(o, fl.String("integration"), status, fl.String("older-than"))
 	if err != nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func (s *statusAnswer) keys() (rows [][]string, ill int, err error) {
 		if v.UniqueKey != "" && slices.Contains(needy, v.Status) {
 			ill++
 		}
-		rows = append(rows, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure)})
+		rows = append(rows, []string{firstSet(v.Integration, v.UniqueKey), v.ID, v.Status, versionText(v.Version), ago(v.Age), since(v.LastUsed), since(v.LastFailure), since(v.ExpiresAt)})
 	}
 	return rows, ill, nil
 }
@@ -178,7 +184,7 @@ func (s *statusAnswer) print(stores, keys [][]string) error {
 		fmt.Printf("\n%s: %s\n", count(n, "connection"), strings.Join(sums, ", "))
 	}
 	fmt.Println()
-	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "REFUSED"}, keys)
+	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "REFUSED", "RUNS OUT"}, keys)
 }
 
 // storeView is what people are shown of a store.

@@ -53,6 +53,8 @@ func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sig
 	return nil, nil
 }
 
+func (*rows) ClaimAged(context.Context, catalog.Aging) ([]catalog.Sighting, error) { return nil, nil }
+
 // costlyGateway is a gateway whose upstream and proxy cost nothing, with n
 // connections that were used before.
 func costlyGateway(t testing.TB, n int) *gateway {

@@ -197,6 +197,9 @@ func (s *localStore) put(ctx context.Context, a store.Address, field string, key
 			for name, f := range held.Fields {
 				fields[name] = f.Value
 			}
+			if _, again := fields[field]; again {
+				delete(fields, store.ExpiresField) // it was of the key before
+			}
 		}
 		fields[field] = key
 		_, err = s.Put(ctx, a, fields, cas)

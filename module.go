@@ -162,8 +162,11 @@ func (h *Handler) provisionTarget(ctx caddy.Context) error {
 	if t.catalogued {
 		h.app.tryConnections()
 	}
-	if err := h.tryInline(ctx); err != nil {
-		return err
+	if h.Name == "" {
+		h.app.ages(t.integration)
+		if err := h.tryInline(ctx); err != nil {
+			return err
+		}
 	}
 	h.ProxyRaw, err = proxyConfig(h.ProxyRaw, t)
 	return err

@@ -23,12 +23,13 @@ var ringKinds = map[keyring.Kind]notice.Kind{
 	keyring.KeyChanged: notice.Rotated, keyring.KeyDeleted: notice.Deleted, keyring.KeyDenied: notice.Denied,
 	keyring.KeyInvalid: notice.Invalid, keyring.KeyUnusable: notice.Invalid, keyring.KeyFailing: notice.Unavailable,
 	keyring.KeyRecovered: notice.Recovered, keyring.KeyRejected: notice.AuthFailed, keyring.KeyAccepted: notice.AuthRecovered,
+	keyring.KeyExpiring: notice.Expiring, keyring.KeyExpired: notice.Expired,
 	keyring.StoreDown: notice.StoreDown, keyring.StoreUp: notice.StoreUp, keyring.StoreThrottled: notice.StoreThrottled,
 }
 
 // noticeOf makes a notice of a ring's event.
 func (a *App) noticeOf(storeName string, e keyring.Event) *notice.Notice {
-	n := &notice.Notice{Kind: ringKinds[e.Kind], At: time.Now(), Store: storeName, Version: e.Version, Former: e.Former, Field: e.Field, Reason: e.Class}
+	n := &notice.Notice{Kind: ringKinds[e.Kind], At: time.Now(), Store: storeName, Version: e.Version, Former: e.Former, Field: e.Field, Reason: e.Class, Ends: e.Expires}
 	if e.Address.Path != "" {
 		n.Key = e.Address.String()
 		n.Integration, n.Connection = a.whose(storeName, e.Address)
@@ -106,22 +107,25 @@ func (p *pooledCatalog) observe(e directory.Event) {
 	if a == nil {
 		return
 	}
-	n := &notice.Notice{At: time.Now(), Integration: e.Sighting.Integration, Connection: e.Sighting.ID, Version: e.Sighting.Version}
+	n := &notice.Notice{At: time.Now(), Integration: e.Sighting.Integration, Connection: e.Sighting.ID, Version: e.Sighting.Version, Ends: e.Ends}
 	switch e.Kind {
 	case directory.ConnectionRefused:
 		n.Kind = notice.AuthFailed
 	case directory.ConnectionAccepted:
 		n.Kind = notice.AuthRecovered
+	case directory.ConnectionExpiring:
+		n.Kind = notice.Expiring
+	case directory.ConnectionExpired:
+		n.Kind = notice.Expired
 	case directory.CatalogAway:
 		n.Kind = notice.CatalogAway
-		a.tell(n)
-		return
 	case directory.CatalogBack:
 		n.Kind = notice.CatalogBack
-		a.tell(n)
-		return
 	}
 	a.emit(n)
+	if n.Kind != notice.AuthFailed && n.Kind != notice.AuthRecovered { // whose alerts are written with them
+		a.alert(n)
+	}
 }
 
 // apiKinds are what changes are called outside. A key that is entered is told

@@ -9,6 +9,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
 // logEvent logs what a ring tells.
@@ -29,11 +30,18 @@ func (a *App) logEvent(storeName string, e keyring.Event) {
 	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
 	}
+	if !e.Expires.IsZero() {
+		fields = append(fields, zap.Time("ends_at", e.Expires))
+	}
+	text := eventText[e.Kind]
+	if e.Field == store.ExpiresField {
+		text = "nobody can tell when a key runs out"
+	}
 	switch e.Kind { //nolint:exhaustive // the others are no good news
 	case keyring.KeyChanged, keyring.KeyRecovered, keyring.KeyAccepted, keyring.StoreUp:
-		a.logger.Info(eventText[e.Kind], fields...)
+		a.logger.Info(text, fields...)
 	default:
-		a.logger.Warn(eventText[e.Kind], fields...)
+		a.logger.Warn(text, fields...)
 	}
 }
 
@@ -62,6 +70,8 @@ var eventText = map[keyring.Kind]string{
 	keyring.KeyRecovered:   "a key can be read again",
 	keyring.KeyRejected:    "the upstream refuses the newest key, and no other helped",
 	keyring.KeyAccepted:    "the upstream takes the key again",
+	keyring.KeyExpiring:    "a key runs out",
+	keyring.KeyExpired:     "a key has run out, and stays in use",
 	keyring.StoreDown:      "the store is away; keys already held stay in use",
 	keyring.StoreUp:        "the store is back",
 	keyring.StoreThrottled: "the store asks to be left alone for a while",
@@ -79,6 +89,9 @@ func logCatalog(e directory.Event) {
 	if e.Err != nil {
 		fields = append(fields, zap.Error(e.Err))
 	}
+	if !e.Ends.IsZero() {
+		fields = append(fields, zap.Time("ends_at", e.Ends))
+	}
 	switch e.Kind {
 	case directory.CatalogAway:
 		logger.Warn("the catalog is away; what is known of it stays in use", fields...)
@@ -86,6 +99,10 @@ func logCatalog(e directory.Event) {
 		logger.Info("the catalog is back", fields...)
 	case directory.ConnectionRefused:
 		logger.Warn("the upstream refuses the key of a connection", fields...)
+	case directory.ConnectionExpiring:
+		logger.Warn("the key of a connection will soon be older than its integration's max_age", fields...)
+	case directory.ConnectionExpired:
+		logger.Warn("the key of a connection is older than its integration's max_age, and stays in use", fields...)
 	case directory.ConnectionAccepted:
 		logger.Info("the upstream takes the key of a connection again", fields...)
 	}

@@ -46,7 +46,7 @@ func (a *App) tryConnections() {
 
 // tryInline has the key of a route tried whose integration has no name.
 func (h *Handler) tryInline(ctx caddy.Context) error {
-	if h.Name != "" || h.Verification == nil || h.Verification.Interval == 0 || h.target.own == nil {
+	if h.Verification == nil || h.Verification.Interval == 0 || h.target.own == nil {
 		return nil
 	}
 	o, err := parseObject(h.ProxyRaw)

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
@@ -180,6 +181,7 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 			r.t.Errorf("status printed\n%s%s", out.Stdout, out.Stderr)
 		}
 		r.sent("acme", "cust-1")
+		until(r.t, 10*time.Second, "the success to be written down", func() bool { return r.status("acme", "cust-1") == "ok" })
 		r.command(0, "", "status", "--exit-code")
 	})
 	r.in("an integration is changed", func() {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
@@ -80,10 +81,11 @@ func (s *Slack) send(ctx context.Context, text string) error {
 	return nil
 }
 
-// bare takes off an error of a client what has the URL in it.
+// bare takes off an error of a client what has the URL in it, or may have: who
+// answers can send it back.
 func bare(err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
-	return err
+	return quoted.Drop(err)
 }

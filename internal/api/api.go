@@ -190,10 +190,21 @@ func (a *API) run(c *call, o *operation) (any, error) {
 	if err := a.admit(c, o); err != nil {
 		return nil, err
 	}
-	out, err := o.run(a, c)
-	if err != nil && o.tries && asError(err).Status < http.StatusInternalServerError {
-		a.cfg.Sessions.Fail(c.caller)
+	if o.tries {
+		return a.attempt(c, o)
 	}
+	return o.run(a, c)
+}
+
+// attempt runs an operation whose failures count against the session.
+func (a *API) attempt(c *call, o *operation) (out any, err error) {
+	if err := a.cfg.Sessions.Try(c.caller); err != nil {
+		return nil, err
+	}
+	failed := true // also by a panic
+	defer func() { a.cfg.Sessions.Tried(c.caller, failed) }()
+	out, err = o.run(a, c)
+	failed = err != nil && asError(err).Status < http.StatusInternalServerError
 	return out, err
 }
 

@@ -90,6 +90,9 @@ type state struct {
 	KeyAgeSeconds     *int64  `json:"key_age_seconds" required:"true"`
 	LastUsedAt        *string `json:"last_used_at" required:"true"`
 	LastAuthFailureAt *string `json:"last_auth_failure_at" required:"true"`
+
+	ExpiresAt *string `json:"expires_at" required:"true" description:"When the key runs out: what its document says or, if that is sooner, its integration's max_age."`
+	Expiry    string  `json:"expiry,omitempty" enum:"expiring,expired" description:"Expiring: 14 days are left, or a quarter of a shorter life. An expired key stays in use."`
 }
 
 // stateOf puts together what the catalog and this node know of a connection.
@@ -103,6 +106,7 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 		LastUsedAt:        stampOrNull(later(c.LastUsedAt, live.LastUsedAt)),
 		LastAuthFailureAt: stampOrNull(later(c.LastAuthFailureAt, live.LastAuthFailureAt)),
 	}
+	s.ExpiresAt, s.Expiry = a.expiry(i, c.KeyUpdatedAt, live.ExpiresAt)
 	if (s.Status == StateOK || s.Status == StateUnknown) && troubles(live.State) {
 		s.Status = live.State
 	}

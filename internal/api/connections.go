@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
@@ -67,6 +68,9 @@ type listConnections struct {
 	Tags           map[string]string `query:"tags"`
 	Limit          int               `query:"limit" minimum:"1" maximum:"10000" default:"10000"`
 	Page           int               `query:"page" minimum:"0" maximum:"1000000" default:"0" description:"From 0."`
+
+	before time.Time // their keys were written before; zero: at any time
+	from   int       // the first of these to be listed
 }
 
 // defaultLimit is a page when none is asked for: Nango's clients that know no
@@ -93,7 +97,7 @@ func (a *API) listConnections(c *call, in *listConnections) (*connectionsAnswer,
 // the token may see.
 func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, error) {
 	f := catalog.ConnectionFilter{
-		ID: in.ConnectionID, Search: in.Search, EndUserID: in.EndUserID, OrganizationID: in.OrganizationID, Tags: lowered(in.Tags),
+		ID: in.ConnectionID, Search: in.Search, EndUserID: in.EndUserID, OrganizationID: in.OrganizationID, Tags: lowered(in.Tags), KeyBefore: in.before,
 	}
 	limit := in.Limit
 	if limit == 0 {
@@ -113,7 +117,7 @@ func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, 
 		}
 	}
 	if len(c.token.Connections) == 0 {
-		f.Limit, f.Offset = limit, limit*in.Page
+		f.Limit, f.Offset = limit, limit*in.Page+in.from
 		return a.cfg.Catalog.Connections(c.r.Context(), f)
 	}
 	// The catalog cannot filter by a list of ids; a token has few.
@@ -122,7 +126,7 @@ func (a *API) connections(c *call, in *listConnections) ([]*catalog.Connection, 
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(conn *catalog.Connection) bool { return !c.token.AllowsConnection(conn.Integration, conn.ID) })
-	from := min(limit*in.Page, len(all))
+	from := min(limit*in.Page+in.from, len(all))
 	return all[from:min(from+limit, len(all))], nil
 }
 

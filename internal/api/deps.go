@@ -75,8 +75,10 @@ type Sessions interface {
 	Use(ctx context.Context, s *session.Session) error
 	Free(ctx context.Context, s *session.Session) error
 
-	// Fail notes a try that failed; after some, Open refuses the token.
-	Fail(s *session.Session)
+	// Try begins a try and Tried ends it. After some that failed, or while as
+	// many are under way, Try is a [session.ErrBlocked]; so is then Open.
+	Try(s *session.Session) error
+	Tried(s *session.Session, failed bool)
 }
 
 // Static holds the integrations of the Caddy config. They win over the
@@ -122,6 +124,7 @@ type KeyStatus struct {
 	LastUsedAt        time.Time
 	LastAuthFailureAt time.Time
 	NextRefresh       time.Time
+	ExpiresAt         time.Time // as the key's document says
 }
 
 // StoreStatus is the state of a store of keys.

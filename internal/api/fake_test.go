@@ -200,7 +200,8 @@ func matches(q catalog.ConnectionFilter, c *catalog.Connection) bool {
 	}
 	return (q.ID == "" || q.ID == c.ID) && (q.EndUserID == "" || q.EndUserID == user) &&
 		(q.OrganizationID == "" || q.OrganizationID == org) && strings.Contains(c.ID+user, q.Search) &&
-		(len(q.Integrations) == 0 || slices.Contains(q.Integrations, c.Integration))
+		(len(q.Integrations) == 0 || slices.Contains(q.Integrations, c.Integration)) &&
+		(q.KeyBefore.IsZero() || c.KeyUpdatedAt.Before(q.KeyBefore))
 }
 
 func (f *fake) UpdateConnection(_ context.Context, c *catalog.Connection) error {

@@ -15,6 +15,7 @@ const statusLimit = 1000
 type getStatus struct {
 	Integration string `query:"integration"`
 	Status      string `query:"status" enum:"ok,auth_failed,missing,stale,disabled,origin_changed,unknown"`
+	OlderThan   string `query:"older_than" maxLength:"32" description:"Only keys that were written longer ago: 90d, 720h."`
 	Limit       int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 	Page        int    `query:"page" minimum:"0" maximum:"1000000" default:"0" description:"From 0."`
 }
@@ -60,6 +61,10 @@ func (a *API) status(c *call, in *getStatus) (*statusAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
+	before, err := a.before(in.OlderThan)
+	if err != nil {
+		return nil, err
+	}
 	p := page{limit: in.Limit, number: in.Page}
 	if p.limit == 0 {
 		p.limit = statusLimit
@@ -75,7 +80,7 @@ func (a *API) status(c *call, in *getStatus) (*statusAnswer, error) {
 		if in.Integration != "" && i.UniqueKey != in.Integration || !c.token.AllowsIntegration(i.UniqueKey) {
 			continue
 		}
-		if s := a.integrationStatus(i); wanted(s.Status) {
+		if s := a.integrationStatus(i); wanted(s.Status) && a.writtenBefore(i, before) {
 			if p.holds(n) {
 				s.Totals = *o.of(i.UniqueKey)
 				answer.Integrations = append(answer.Integrations, s)
@@ -83,7 +88,7 @@ func (a *API) status(c *call, in *getStatus) (*statusAnswer, error) {
 			n++
 		}
 	}
-	list, more, err := o.page(c.r.Context(), p, wanted)
+	list, more, err := a.pageOf(c, o, p, in, before, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +124,7 @@ func (a *API) integrationStatus(i *catalog.Integration) integrationStatus {
 		},
 		NextRefreshAt: stampOrNull(live.NextRefresh),
 	}
+	s.ExpiresAt, s.Expiry = a.expiry(i, live.UpdatedAt, live.ExpiresAt)
 	if _, ok := a.cfg.Static.Where(i.UniqueKey); ok {
 		s.Source = "config"
 	}

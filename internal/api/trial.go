@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -45,9 +46,9 @@ func (a *API) try(ctx context.Context, i *catalog.Integration, conn *catalog.Con
 	if i.Verification == nil || a.cfg.Trials == nil {
 		return NoVerdict, nil
 	}
-	verdict := a.cfg.Trials.Try(ctx, i, conn, key)
-	if err := ctx.Err(); err != nil { // who asked has left, and will not know that it was entered
-		return NoVerdict, fmt.Errorf("trying a key: %w", err)
+	verdict, err := a.verdict(ctx, i, conn, key)
+	if err != nil {
+		return NoVerdict, err
 	}
 	const code = "connection_test_failed"
 	switch verdict {
@@ -61,6 +62,30 @@ func (a *API) try(ctx context.Context, i *catalog.Integration, conn *catalog.Con
 		conn.Unverified = true
 	case Taken:
 		conn.VerifyAt = a.cfg.Now().Add(i.Verification.Interval)
+	}
+	return verdict, nil
+}
+
+// verdict asks the upstream, unless whoever disabled what leads there wants
+// nothing sent. What the upstream says is of no use when the integration has
+// meanwhile been led elsewhere: there the key was not tried.
+func (a *API) verdict(ctx context.Context, i *catalog.Integration, conn *catalog.Connection, key secret.Value) (Verdict, error) {
+	if i.Disabled || conn.Disabled {
+		return NoVerdict, nil
+	}
+	verdict := a.cfg.Trials.Try(ctx, i, conn, key)
+	if err := ctx.Err(); err != nil { // who asked has left, and will not know that it was entered
+		return NoVerdict, fmt.Errorf("trying a key: %w", err)
+	}
+	now, err := a.integration(ctx, i.UniqueKey)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return NoVerdict, nil // that is found when it is entered
+	}
+	if err != nil {
+		return NoVerdict, fmt.Errorf("looking where a key was tried: %w", err)
+	}
+	if !sameWay(i, now) {
+		return NoVerdict, nil
 	}
 	return verdict, nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Connections returns the connections that f picks, the newest first, those of
-// one moment by id and integration. All but a search is answered from an index.
+// one moment by id and integration. All but a search and an age is answered from an index.
 func (db *DB) Connections(ctx context.Context, f ConnectionFilter) ([]*Connection, error) {
 	const doing = "listing connections"
 	tags, err := db.rarestFirst(ctx, f.Tags)
@@ -66,6 +66,9 @@ func (f ConnectionFilter) query(tags []string) (string, []any) {
 	}
 	if f.Search != "" {
 		where = append(where, "c.search LIKE "+param("%"+escape.Replace(fold(f.Search))+"%")+` ESCAPE '\'`)
+	}
+	if !f.KeyBefore.IsZero() {
+		where = append(where, "c.key_updated_at < "+param(toMillis(f.KeyBefore)))
 	}
 	query := "SELECT " + connectionColumns + " FROM " + from
 	if len(where) > 0 {

@@ -150,6 +150,7 @@ type ConnectionFilter struct {
 	OrganizationID string            // exact
 	Integrations   []string          // any of these
 	Tags           map[string]string // all of these
+	KeyBefore      time.Time         // whose key was written before
 	Limit, Offset  int               // Limit 0: no limit
 }
 

@@ -30,6 +30,7 @@ type Catalog interface {
 	NoteUse(ctx context.Context, uses []catalog.Sighting) error
 	NoteAuthFailure(ctx context.Context, failures []catalog.Sighting) ([]catalog.Sighting, error)
 	NoteAuthSuccess(ctx context.Context, successes []catalog.Sighting) ([]catalog.Sighting, error)
+	ClaimAged(ctx context.Context, a catalog.Aging) ([]catalog.Sighting, error)
 }
 
 // Options of a directory. A zero field takes its default.

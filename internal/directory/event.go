@@ -2,7 +2,11 @@
 
 package directory
 
-import "github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+import (
+	"time"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+)
 
 // Kind says what happened.
 type Kind string
@@ -22,6 +26,13 @@ const (
 	// ConnectionAccepted: an upstream took a connection's key after that. Of
 	// all nodes that see the same, one tells.
 	ConnectionAccepted Kind = "connection_accepted"
+
+	// ConnectionExpiring: a connection's key will be older than the max_age of its
+	// integration, told when 14 days and when one day are left. Of all nodes one tells.
+	ConnectionExpiring Kind = "connection_expiring"
+
+	// ConnectionExpired: it is. The key stays in use. Of all nodes one tells.
+	ConnectionExpired Kind = "connection_expired"
 )
 
 // Event is one thing that happened.
@@ -30,6 +41,10 @@ type Event struct {
 
 	// Sighting is what was seen, for events of a connection.
 	Sighting catalog.Sighting
+
+	// Ends is when the key runs out. Only for [ConnectionExpiring] and
+	// [ConnectionExpired].
+	Ends time.Time
 
 	// Err says why. Only for [CatalogAway].
 	Err error

@@ -40,6 +40,8 @@ type fake struct {
 	uses    [][]catalog.Sighting
 	refused [][]catalog.Sighting
 	taken   [][]catalog.Sighting
+	aging   []catalog.Aging
+	aged    map[int][]catalog.Sighting // by step, to be given
 }
 
 func newFake() *fake {
@@ -237,6 +239,10 @@ func (f *fake) NoteAuthFailure(ctx context.Context, seen []catalog.Sighting) ([]
 
 func (f *fake) NoteAuthSuccess(ctx context.Context, seen []catalog.Sighting) ([]catalog.Sighting, error) {
 	return f.note(ctx, &f.taken, seen, func(c *catalog.Connection, s catalog.Sighting) bool {
+		if c.Unverified && c.KeyVersion <= s.Version {
+			c.Unverified = false
+			return true
+		}
 		if c.AuthFailedVersion == 0 || c.AuthFailedVersion > s.Version {
 			return false
 		}
@@ -388,4 +394,15 @@ func (r *rig) wantKinds(want ...Kind) {
 func (r *rig) away() {
 	r.set(func() { r.err = errDown })
 	r.pass(beat + readTimeout)
+}
+
+// ClaimAged gives what is there for a step, a limit's worth at a time.
+func (f *fake) ClaimAged(_ context.Context, a catalog.Aging) ([]catalog.Sighting, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aging = append(f.aging, a)
+	n := min(a.Limit, len(f.aged[a.Step]))
+	seen := f.aged[a.Step][:n]
+	f.aged[a.Step] = f.aged[a.Step][n:]
+	return seen, f.err
 }

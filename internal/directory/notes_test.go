@@ -142,6 +142,30 @@ func TestWhatAnotherNodeSawIsKnownHere(t *testing.T) {
 	})
 }
 
+func TestThatAnUnverifiedKeyIsTakenIsWrittenOnce(t *testing.T) {
+	started(t, Options{}, func(r *rig) {
+		row := aRow(one, "https://a")
+		row.KeyVersion, row.Unverified = 2, true
+		r.put(row)
+		synctest.Wait()
+		c := r.want(one, "https://a")
+		r.dir.AuthAccepted(c, 1) // the key before
+		r.pass(time.Minute)
+		r.wantVerdicts(0, 0)
+		for range 100 {
+			r.dir.AuthAccepted(c, 2)
+		}
+		r.pass(time.Second)
+		r.wantVerdicts(0, 1)
+		if c = r.want(one, "https://a"); c.Unverified {
+			t.Error("it is unverified in the row")
+		}
+		r.dir.AuthAccepted(c, 2)
+		r.pass(time.Minute)
+		r.wantVerdicts(0, 1)
+	})
+}
+
 func TestVersionsThatBeginAnewAreJudgedAnew(t *testing.T) {
 	started(t, Options{}, func(r *rig) {
 		c := r.want(one, "https://a")

@@ -30,8 +30,10 @@ type fault struct {
 type content struct {
 	version int
 	created time.Time
+	expires time.Time // zero: the document does not say
 	fields  []field
 	told    atomic.Pointer[told] // nil until a field is asked for in vain
+	ageTold atomic.Int32         // how far it has come to its end, as told last
 	_       apart
 }
 
@@ -100,7 +102,8 @@ func build(d *store.Document, old *content, now int64, at time.Time) (c *content
 		}
 	}
 	c = &content{version: d.Version, created: d.CreatedAt, fields: make([]field, len(names))}
-	def := defaultName(d)
+	c.expires, _ = d.Expires() // what cannot be read is told when it came: see accept
+	def := d.DefaultName()
 	for i, n := range names[1:] {
 		faulty = fill(&c.fields[i+1], n, d, old, now, at, faulty)
 	}
@@ -113,19 +116,6 @@ func build(d *store.Document, old *content, now int64, at time.Time) (c *content
 		return c, faulty
 	}
 	return c, fill(first, "", d, old, now, at, faulty)
-}
-
-// defaultName is the field that an empty name means, as in [store.Document.Key].
-func defaultName(d *store.Document) string {
-	if _, ok := d.Fields[store.DefaultField]; ok {
-		return store.DefaultField
-	}
-	if len(d.Fields) == 1 {
-		for n := range d.Fields {
-			return n
-		}
-	}
-	return ""
 }
 
 func fill(f *field, name string, d *store.Document, old *content, now int64, at time.Time, faulty []*store.InvalidError) []*store.InvalidError {

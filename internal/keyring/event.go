@@ -3,6 +3,8 @@
 package keyring
 
 import (
+	"time"
+
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -43,6 +45,15 @@ const (
 	// KeyAccepted: an upstream took a key after that.
 	KeyAccepted Kind = "key_accepted"
 
+	// KeyExpiring: the time that a document's `expires_at` names is near. It is
+	// told when 14 days and when one day are left, or less of a key that lives
+	// shorter: see [Lifetime].
+	KeyExpiring Kind = "key_expiring"
+
+	// KeyExpired: that time has come. The key is still served: its upstream
+	// decides.
+	KeyExpired Kind = "key_expired"
+
 	// StoreDown: the breaker opened.
 	StoreDown Kind = "store_down"
 
@@ -65,6 +76,9 @@ type Event struct {
 
 	// Former is the version held before. Only for [KeyChanged].
 	Former int
+
+	// Expires is when the key runs out. Only for [KeyExpiring] and [KeyExpired].
+	Expires time.Time
 
 	// Field that is not usable. Only for [KeyInvalid] and [KeyUnusable].
 	Field string

@@ -15,12 +15,19 @@ const (
 // sweep drops customer keys that were not used for long, and counts those in
 // use: the ttl of customer keys is stretched so that the reads which keep them
 // fresh fit in the rate. While the store is away nothing is dropped: it could
-// not be read again.
+// not be read again. Keys that run out are told on the way.
 func (r *Ring) sweep(now int64) {
 	keep := r.breaker.isOpen()
+	var events []Event
+	wall := time.Now()
 	window := max(r.views.strictestTTL(), time.Duration(r.stretch.Load()))
 	active := 0
 	r.table.each(func(s *slot) bool {
+		if snap := s.snap.Load(); snap != nil {
+			if e, told := snap.running(s.address(), wall); told {
+				events = append(events, e)
+			}
+		}
 		unused := s.unused(now)
 		if s.pins.Load() == 0 {
 			if !keep && unused >= r.opts.Idle {
@@ -37,6 +44,7 @@ func (r *Ring) sweep(now int64) {
 	})
 	r.stretch.Store(int64(active) * int64(time.Second) / int64(r.opts.Rate))
 	r.queue.faster(r.opts.Rate)
+	r.views.tell(events...)
 }
 
 // evict lets go of a customer's slot unless it is being read. Entries that hold

@@ -85,6 +85,12 @@ func (r *Ring) accept(s *slot, d *store.Document) (events []Event, ok bool) {
 		n.former, n.formerUntil = was.former, was.formerUntil
 	}
 	s.hold(n, &r.names)
+	if e, told := c.running(s.address(), time.Now()); told {
+		events = append(events, e)
+	}
+	if _, bad := d.Expires(); bad != nil && (old == nil || c.changed(old)) {
+		faulty = append(faulty, bad)
+	}
 	for _, e := range faulty {
 		events = append(events, Event{
 			Kind: KeyInvalid, Address: s.address(), Version: c.version,

@@ -34,6 +34,9 @@ type Status struct {
 	// CreatedAt is when the version was written, by the store's clock.
 	CreatedAt time.Time
 
+	// Expires is when the key runs out, as its document says. Zero: it does not.
+	Expires time.Time
+
 	// CheckedAt is when it was last seen to be the newest.
 	CheckedAt time.Time
 
@@ -95,7 +98,7 @@ func (e *Entry) status(s *slot) Status {
 	st.Rejected, st.RejectedAt = s.refused(snap)
 	if snap != nil {
 		st.State = e.zone(snap, now).String()
-		st.Version, st.CreatedAt = snap.version, snap.created
+		st.Version, st.CreatedAt, st.Expires = snap.version, snap.created, snap.expires
 		st.CheckedAt = time.Now().Add(-time.Duration(now - snap.checked))
 		st.RefreshAt = st.CheckedAt.Add(snap.terms.age(e.view.opts.TTL))
 	}

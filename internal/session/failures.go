@@ -21,18 +21,41 @@ type failures struct {
 
 type count struct {
 	n       int
+	trying  int // under way; each may yet fail
 	expires time.Time
 }
 
-func (f *failures) add(s *Session, now time.Time) {
+// begin tells whether a session may be tried once more.
+func (f *failures) begin(s *Session, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, ok := f.of[s.ID]
+	if c.n+c.trying >= MaxFailures {
+		return false
+	}
 	if !ok && len(f.of) >= maxFailing {
 		f.drop(now)
 	}
-	c.n++
+	c.trying++
 	c.expires = s.Expires
+	f.of[s.ID] = c
+	return true
+}
+
+// end ends what begin began.
+func (f *failures) end(s *Session, failed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.of[s.ID]
+	c.trying = max(0, c.trying-1) // it may have been dropped meanwhile
+	c.expires = s.Expires
+	if failed {
+		c.n++
+	}
+	if c.n+c.trying == 0 {
+		delete(f.of, s.ID)
+		return
+	}
 	f.of[s.ID] = c
 }
 

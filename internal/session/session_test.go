@@ -255,11 +255,20 @@ func TestASessionIsUsedOnce(t *testing.T) {
 	}
 }
 
+// fails makes a try that fails.
+func (d *desk) fails(s *Session) {
+	d.t.Helper()
+	if err := d.Try(s); err != nil {
+		d.t.Fatal(err)
+	}
+	d.Tried(s, true)
+}
+
 func TestASessionFailsTwentyTimes(t *testing.T) {
 	d := newDesk(t)
 	token, well := d.seal(full()), d.seal(full())
 	for range 20 {
-		d.Fail(d.opens(d.Sessions, token, nil))
+		d.fails(d.opens(d.Sessions, token, nil))
 	}
 	d.opens(d.Sessions, token, ErrBlocked)
 	d.opens(d.Sessions, well, nil)
@@ -268,14 +277,37 @@ func TestASessionFailsTwentyTimes(t *testing.T) {
 func TestFailuresAreBounded(t *testing.T) {
 	d := newDesk(t)
 	for i := range maxFailing + 10 {
-		d.Fail(&Session{ID: fmt.Sprint(i), Expires: d.now.Add(Lifetime)})
+		d.fails(&Session{ID: fmt.Sprint(i), Expires: d.now.Add(Lifetime)})
 	}
 	if n := len(d.failures.of); n != maxFailing {
 		t.Errorf("%d sessions are watched", n)
 	}
 	d.now = d.now.Add(Lifetime)
-	d.Fail(&Session{ID: "new", Expires: d.now.Add(Lifetime)})
+	d.fails(&Session{ID: "new", Expires: d.now.Add(Lifetime)})
 	if n := len(d.failures.of); n != 1 {
 		t.Errorf("%d sessions are watched after all have expired", n)
+	}
+}
+
+func TestTriesUnderWayCountUntilTheyAreWell(t *testing.T) {
+	d := newDesk(t)
+	s := d.opens(d.Sessions, d.seal(full()), nil)
+	for range MaxFailures {
+		if err := d.Try(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Try(s); !errors.Is(err, ErrBlocked) {
+		t.Errorf("one more than may fail: %v", err)
+	}
+	for range MaxFailures {
+		d.Tried(s, false)
+	}
+	if err := d.Try(s); err != nil {
+		t.Errorf("after all were well: %v", err)
+	}
+	d.Tried(s, false)
+	if n := len(d.failures.of); n != 0 {
+		t.Errorf("%d sessions are watched of which nothing failed", n)
 	}
 }

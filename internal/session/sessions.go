@@ -130,5 +130,15 @@ func (s *Sessions) Free(ctx context.Context, of *Session) error {
 	return s.catalog.FreeSession(ctx, of.ID)
 }
 
-// Fail notes a try that failed for a reason of the end user's.
-func (s *Sessions) Fail(of *Session) { s.failures.add(of, s.now()) }
+// Try begins a try, which [Sessions.Tried] ends. It is an [ErrBlocked] when too
+// many have failed, or could with those that are under way: who tries at once is
+// let try no more often than who waits for each answer.
+func (s *Sessions) Try(of *Session) error {
+	if !s.failures.begin(of, s.now()) {
+		return ErrBlocked
+	}
+	return nil
+}
+
+// Tried ends a try, and says whether it failed for a reason of the end user's.
+func (s *Sessions) Tried(of *Session, failed bool) { s.failures.end(of, failed) }

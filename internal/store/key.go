@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
@@ -13,21 +14,23 @@ import (
 // DefaultField is the field a key is read from when none is named.
 const DefaultField = "apiKey"
 
+// ExpiresField is the field that says when a key runs out, in RFC 3339. It stands
+// beside the key and is never one by default.
+const ExpiresField = "expires_at"
+
 // MaxKeyLength is the longest key in bytes, the bound Nango-compatible clients
 // know (API.md: 1 to 8192).
 const MaxKeyLength = 8192
 
 // Key returns the usable key in the named field: a string, one trailing line
 // end trimmed, neither empty nor with control characters. An empty name means
-// [DefaultField], or the only field there is. The error is an [*InvalidError].
+// [DefaultField], or the only field there is beside [ExpiresField]. The error is
+// an [*InvalidError].
 func (d *Document) Key(field string) (secret.Value, error) {
 	name := field
 	if name == "" {
-		name = DefaultField
-		if _, ok := d.Fields[name]; !ok && len(d.Fields) == 1 {
-			for only := range d.Fields {
-				name = only
-			}
+		if name = d.DefaultName(); name == "" {
+			name = DefaultField
 		}
 	}
 	f, ok := d.Fields[name]
@@ -42,6 +45,41 @@ func (d *Document) Key(field string) (secret.Value, error) {
 		return secret.Value{}, &InvalidError{Field: name, Reason: reason}
 	}
 	return v, nil
+}
+
+// DefaultName is the field that an empty name means, empty for none.
+func (d *Document) DefaultName() string {
+	if _, ok := d.Fields[DefaultField]; ok {
+		return DefaultField
+	}
+	only := ""
+	for name := range d.Fields {
+		switch {
+		case name == ExpiresField:
+		case only != "":
+			return ""
+		default:
+			only = name
+		}
+	}
+	return only
+}
+
+// Expires returns when the key runs out, zero where the document does not say.
+// What is there and says nothing is bad.
+func (d *Document) Expires() (at time.Time, bad *InvalidError) {
+	f, ok := d.Fields[ExpiresField]
+	if !ok {
+		return time.Time{}, nil
+	}
+	var err error
+	if f.Kind == "string" {
+		at, err = time.Parse(time.RFC3339, strings.TrimSpace(f.Value.Reveal()))
+	}
+	if f.Kind != "string" || err != nil { // whose text would quote the value
+		return time.Time{}, &InvalidError{Field: ExpiresField, Reason: "is no RFC 3339 time such as 2027-01-31T00:00:00Z"}
+	}
+	return at, nil
 }
 
 func (d *Document) names() string {

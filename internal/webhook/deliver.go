@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
 const (
@@ -78,7 +79,7 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 }
 
 // post sends a message. Its errors hold nothing of the URL beyond what dialling
-// says of the address.
+// says of the address, also when the receiver sends it back.
 func (s *Sender) post(ctx context.Context, r *Receiver, to string, m *catalog.Message) error {
 	if err := CheckURL(to); err != nil {
 		return err
@@ -101,7 +102,7 @@ func (s *Sender) post(ctx context.Context, r *Receiver, to string, m *catalog.Me
 		err = inner.Err // the outer one has the URL
 	}
 	if err != nil {
-		return fmt.Errorf("sending: %w", err)
+		return fmt.Errorf("sending: %w", quoted.Drop(err))
 	}
 	defer res.Body.Close() //nolint:errcheck // nothing was written
 	_, _ = io.CopyN(io.Discard, res.Body, readLimit)
@@ -136,10 +137,11 @@ const maxFailing = 1000
 func (h *health) note(log *zap.Logger, host string, err error) {
 	h.mu.Lock()
 	was := h.failing[host]
+	began := err != nil && !was && len(h.failing) < maxFailing // of more none is logged
 	switch {
 	case err == nil:
 		delete(h.failing, host)
-	case !was && len(h.failing) < maxFailing:
+	case began:
 		if h.failing == nil {
 			h.failing = make(map[string]bool)
 		}
@@ -147,7 +149,7 @@ func (h *health) note(log *zap.Logger, host string, err error) {
 	}
 	h.mu.Unlock()
 	switch {
-	case err != nil && !was:
+	case began:
 		log.Warn("a receiver of webhooks does not take them; they are tried again", zap.String("receiver", host), zap.Error(err))
 	case err == nil && was:
 		log.Info("a receiver of webhooks takes them again", zap.String("receiver", host))

@@ -6,8 +6,8 @@ import { integrations } from "./integrations.js";
 import { integration } from "./integration.js";
 import { connection } from "./connection.js";
 
-// Whoever looks sees changes of others this soon.
-const refreshEvery = 4000;
+// Whoever looks sees within two seconds what became known.
+const refreshEvery = 1500;
 
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
@@ -112,9 +112,12 @@ window.addEventListener("hashchange", () => {
 	show();
 });
 view.reload = show;
-setInterval(() => {
-	if (refresh && document.visibilityState === "visible" && !document.querySelector("dialog")) {
-		refresh();
+let refreshing = false;
+setInterval(async () => {
+	if (refresh && !refreshing && document.visibilityState === "visible" && !document.querySelector("dialog")) {
+		refreshing = true; // a slow answer is waited for
+		await refresh();
+		refreshing = false;
 	}
 }, refreshEvery);
 leave();

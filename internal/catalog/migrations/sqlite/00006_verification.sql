@@ -9,7 +9,7 @@ ALTER TABLE connections ADD COLUMN unverified INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN verify_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE connections ADD COLUMN age_told INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX connections_by_verification ON connections (integration, verify_at);
-CREATE INDEX connections_by_key_age ON connections (integration, key_updated_at);
+CREATE INDEX connections_by_key_age ON connections (integration, age_told, key_updated_at);
 
 -- +goose Down
 DROP INDEX connections_by_key_age;
