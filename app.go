@@ -128,11 +128,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionEgress(); err != nil {
 		return err
 	}
-	for _, i := range a.Integrations {
-		a.ages(i)
-	}
 	if err := a.provisionEvents(ctx); err != nil {
 		return err
+	}
+	for _, i := range a.Integrations {
+		a.ages(i)
 	}
 	return a.registerMetrics(ctx)
 }
