@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"strings"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
 // notShown stands where the quotation was.
@@ -17,7 +19,8 @@ const notShown = "(what it sent is not shown)"
 // Drop returns err without what a peer sent: all from the first quotation mark
 // on is left out, since a quotation may hold a part of a secret, escaped in any
 // way. Errors without a quotation come back as they are, and so do those of
-// dialling and of certificates: nothing has been sent to the peer by then.
+// dialling, what may not be dialled included, and of certificates: nothing has
+// been sent to the peer by then.
 func Drop(err error) error {
 	if err == nil {
 		return nil
@@ -27,6 +30,9 @@ func Drop(err error) error {
 		return err
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return err
+	}
+	if _, ok := errors.AsType[*egress.DeniedError](err); ok {
 		return err
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
@@ -83,5 +84,13 @@ func TestBodyKeepsTrailersOutOfItsErrors(t *testing.T) {
 	}
 	if string(b) != "x" {
 		t.Errorf("a broken trailer: the body is %q", b)
+	}
+}
+
+// Nothing was sent by then, and the name is what an operator needs.
+func TestDropKeepsWhatMayNotBeDialled(t *testing.T) {
+	denied := fmt.Errorf("sending: %w", &egress.DeniedError{Host: "10.0.0.1", Why: "a private address"})
+	if got := quoted.Drop(denied); got != denied { //nolint:errorlint // that very error
+		t.Errorf("got %v", got)
 	}
 }
