@@ -62,6 +62,7 @@ type App struct {
 	sweeping sync.Once
 	operated onDemand
 	trying   tryOnDemand
+	origin   *eventOrigin     // of events
 	events   *caddyevents.App // nil: the configuration has none
 	crowded  sync.Once        // that events are dropped is logged once
 	telling  chan struct{}    // closed once it is known whom to tell
@@ -126,6 +127,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionEgress(); err != nil {
+		return err
+	}
+	if err := a.provisionEvents(ctx); err != nil {
 		return err
 	}
 	for _, i := range a.Integrations {

@@ -3,6 +3,7 @@ package apikeyinject
 // This file holds what is told to Caddy's events app.
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,6 +27,41 @@ const (
 	// lookForForce parts two looks.
 	lookForForce = 20 * time.Millisecond
 )
+
+func init() {
+	caddy.RegisterModule(new(eventOrigin))
+}
+
+// eventOrigin is the module that our events come from. Caddy takes that from the last
+// module of a context, which for an app may be another one: the contexts of
+// modules that are loaded from the same place share an array. This one is alone.
+type eventOrigin struct{ ctx caddy.Context }
+
+// CaddyModule returns the Caddy module information.
+func (*eventOrigin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "apikey_inject.events",
+		New: func() caddy.Module { return new(eventOrigin) },
+	}
+}
+
+// Provision keeps the context.
+func (o *eventOrigin) Provision(ctx caddy.Context) error {
+	o.ctx = ctx
+	return nil
+}
+
+// provisionEvents makes the context that events are emitted in. It ends with
+// that of the app; its own cancel function would run the app's clean-ups.
+func (a *App) provisionEvents(ctx caddy.Context) error {
+	alone, _ := caddy.NewContext(ctx)
+	mod, err := alone.LoadModuleByID("apikey_inject.events", nil)
+	if err != nil {
+		return fmt.Errorf("loading the origin of events: %w", err)
+	}
+	a.origin = mod.(*eventOrigin)
+	return nil
+}
 
 // events are emitted in the background: their handlers run in the goroutine of
 // who emits, and may take their time.
@@ -69,7 +105,7 @@ func emitInForce(e eventOf) {
 		}
 		time.Sleep(lookForForce)
 	}
-	a.events.Emit(a.ctx, eventPrefix+string(e.notice.Kind), e.notice.Data())
+	a.events.Emit(a.origin.ctx, eventPrefix+string(e.notice.Kind), e.notice.Data())
 }
 
 func (a *App) inForce() bool { return appInForce() == a }
@@ -84,3 +120,6 @@ func appInForce() *App {
 	a, _ := app.(*App)
 	return a
 }
+
+// Interface guard
+var _ caddy.Provisioner = (*eventOrigin)(nil)

@@ -19,7 +19,7 @@ func TestLeaksOfTheDashboard(t *testing.T) {
 	ops := canaryOf("the API token", "ops"+strings.ToLower(newCanary("").cores[0]))
 	wrong := canaryOf("a token that is none", "none"+strings.ToLower(newCanary("").cores[0]))
 	key := newCanary("a key")
-	secrets := []canary{ops, wrong, key, canaryOf("the Vault token", vault.Token)}
+	secrets := append(make([]canary, 0, 5), ops, wrong, key, canaryOf("the Vault token", vault.Token))
 	port := harness.Port(t)
 	at := fmt.Sprintf("http://127.0.0.1:%d/", port)
 	// The caller's own Authorization holds the token, and is the caller's to show.

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
@@ -113,7 +114,7 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 		}
 	})
 	r.in("connections are found by filters", func() {
-		const row = "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  USED  END USER\nacme  cust-1  ok  1  AGO  AGO  user-1"
+		row := "INTEGRATION  CONNECTION  STATUS  VERSION  WRITTEN  USED  END USER\nacme  cust-1  ok  1" + strings.Repeat("  AGO", 2) + "  user-1"
 		for _, filter := range [][]string{{"--tag", "plan=pro"}, {"--end-user", "user-1"}, {"--search", "cust-1"}, {"--integration", "acme", "--search", "user"}} {
 			r.prints(row, "", append([]string{"connections", "list"}, filter...)...)
 		}
@@ -180,6 +181,7 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 			r.t.Errorf("status printed\n%s%s", out.Stdout, out.Stderr)
 		}
 		r.sent("acme", "cust-1")
+		until(r.t, 10*time.Second, "the success to be written down", func() bool { return r.status("acme", "cust-1") == "ok" })
 		r.command(0, "", "status", "--exit-code")
 	})
 	r.in("an integration is changed", func() {

@@ -246,13 +246,18 @@ func (g got) signed(t *testing.T) {
 // things at once; what matters is how often things come, and in which order.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
+	within(t, 30*time.Second, what, f)
+}
+
+func within(t *testing.T, limit time.Duration, what string, f func() bool) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(30 * time.Second); !f(); {
+	for end := time.After(limit); !f(); {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("%s: not within 30 s", what)
+			t.Fatalf("%s: not within %s", what, limit)
 		}
 	}
 }

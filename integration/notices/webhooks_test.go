@@ -64,8 +64,9 @@ func TestTheLifeOfAConnectionIsToldByWebhooks(t *testing.T) {
 	r.must(http.MethodDelete, "/connections/cust-1?provider_config_key=acme", "")
 	r.wantHook(r.hooks, "cust-1", "deletion", true)
 
-	var ids, operations []string
-	for _, g := range r.hooks.got() {
+	all := r.hooks.got()
+	ids, operations := make([]string, 0, len(all)), make([]string, 0, len(all))
+	for _, g := range all {
 		ids = append(ids, g.id())
 		operations = append(operations, fmt.Sprint(g.body(t)["operation"]))
 	}

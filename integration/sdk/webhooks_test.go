@@ -38,7 +38,7 @@ func TestTheSDKVerifiesOurWebhooks(t *testing.T) {
 	s.call("acme", "Größe & Co.")
 	hooks.WaitHits(2, 30*time.Second)
 
-	var sent []webhook
+	sent := make([]webhook, 0, 2*hooks.Hits())
 	for _, q := range hooks.Requests() {
 		w := webhook{string(q.Body), map[string]string{}}
 		for _, f := range q.Fields {
@@ -53,7 +53,7 @@ func TestTheSDKVerifiesOurWebhooks(t *testing.T) {
 	if got := verified(t, signing, sent); got != "true false true false" {
 		t.Errorf("of each webhook and its forgery the SDK says %s", got)
 	}
-	if got := verified(t, signing+"x", sent); got != "false false false false" {
+	if got := verified(t, signing+"x", sent); got != strings.TrimSpace(strings.Repeat("false ", 4)) {
 		t.Errorf("with another key the SDK says %s", got)
 	}
 }

@@ -22,8 +22,8 @@ func TestWhenAKeyRunsOut(t *testing.T) {
 	for _, c := range []struct {
 		id    string
 		days  int
-		says  time.Duration // what the document says, from now
-		want  time.Duration // from now
+		says  int // what the document says, in days from now
+		want  int // likewise
 		state string
 	}{
 		{"young", 10, 0, 80, ""},
@@ -36,14 +36,14 @@ func TestWhenAKeyRunsOut(t *testing.T) {
 		{"over by its document", 10, -1, -1, "expired"},
 	} {
 		t.Run(c.id, func(t *testing.T) {
-			const day = 24 * time.Hour
+			in := func(days int) time.Time { return r.clock.Add(time.Duration(days) * 24 * time.Hour) }
 			r.atAge("c", c.days)
 			r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK}
 			if c.says != 0 {
-				r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK, ExpiresAt: r.clock.Add(c.says * day)}
+				r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK, ExpiresAt: in(c.says)}
 			}
 			a := r.do("GET", "/connections/c?provider_config_key=acme", "").ok()
-			a.want(stamp(r.clock.Add(c.want*day)), "expires_at")
+			a.want(stamp(in(c.want)), "expires_at")
 			a.want(c.state, "expiry")
 			a.want("ok", "status")
 		})

@@ -60,7 +60,7 @@ func (a *API) overview(c *call, all []*catalog.Integration, integration string) 
 		o.parts[state] = append(o.parts[state], part{group: g})
 		o.count(g.Integration, state, g.Count)
 	}
-	a.findTroubled(o, keys)
+	a.findTroubled(o)
 	return o, nil
 }
 
@@ -82,14 +82,14 @@ func (a *API) overviewOfFew(c *call, o *overview, keys []string) error {
 
 // findTroubled moves connections to another state whose key this node cannot
 // get, or sees refused, which their rows do not tell.
-func (a *API) findTroubled(o *overview, keys []string) {
+func (a *API) findTroubled(o *overview) {
 	found := make(map[string][]*catalog.Connection)
 	for conn, live := range a.cfg.Status.Held() {
-		if !troubles(live.State) || len(keys) > 0 && !slices.Contains(keys, conn.Integration) {
+		if !troubles(live.State) {
 			continue
 		}
 		was := a.stateIn(o.integrations[conn.Integration], groupOf(conn))
-		// A row that came since was not counted.
+		// A row that came since was not counted, nor one that is not asked for.
 		if was != StateOK && was != StateUnknown || *o.of(conn.Integration).at(was) == 0 {
 			continue
 		}

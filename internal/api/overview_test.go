@@ -63,13 +63,16 @@ func TestStatusListsWhatNeedsSomebodyFirst(t *testing.T) {
 	// pages of its own.
 	for _, limit := range []int{1, 2, 5, 12, 100} {
 		var all []string
-		for page := "0"; page != ""; {
+		pages := 0
+		for page := "0"; page != ""; pages++ {
 			a := r.do("GET", fmt.Sprintf("/status?limit=%d&page=%s", limit, page), "").ok()
 			all = append(all, a.listed()...)
 			page = a.at("next_page")
 		}
-		if !slices.Equal(all, want) {
-			t.Errorf("pages of %d have %v", limit, all)
+		// The four that only this node knows to be in trouble are passed over where
+		// their rows are, and take a place there.
+		if most := (len(want) + 4 + limit - 1) / limit; !slices.Equal(all, want) || pages > most {
+			t.Errorf("%d pages of %d have %v", pages, limit, all)
 		}
 	}
 	for _, s := range []string{"auth_failed", "missing", "origin_changed", "stale", "disabled", "ok"} {

@@ -5,6 +5,8 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,20 +24,13 @@ type Aging struct {
 // was written. Another key begins anew.
 func (db *DB) ClaimAged(ctx context.Context, a Aging) ([]Sighting, error) {
 	doing := fmt.Sprintf("looking for old keys of %q", a.Integration)
-	told := make([]any, 0, a.Step)
-	for step := range a.Step {
-		told = append(told, step)
+	before := make([]string, a.Step)
+	for step := range before {
+		before[step] = strconv.Itoa(step)
 	}
 	// By the index, for each step before: those told already cost nothing.
-	due := "FROM connections WHERE integration = $1 AND key_updated_at <= $2 AND key_version > 0 AND age_told IN ("
-	for n := range told {
-		if n > 0 {
-			due += ", "
-		}
-		due += fmt.Sprintf("$%d", n+3)
-	}
-	due += ")"
-	args := func(now time.Time) []any { return append([]any{a.Integration, toMillis(now.Add(-a.Age))}, told...) }
+	due := "FROM connections WHERE integration = $1 AND key_updated_at <= $2 AND key_version > 0 AND age_told IN (" + strings.Join(before, ", ") + ")"
+	args := func(now time.Time) []any { return []any{a.Integration, toMillis(now.Add(-a.Age))} }
 	var some bool
 	err := db.shared.sql.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 "+due+")", args(db.now())...).Scan(&some)
 	if err != nil || !some {

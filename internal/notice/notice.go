@@ -50,7 +50,7 @@ const (
 	StoreThrottled Kind = "store_throttled"
 
 	// TokenExpiring: our login at the store ends soon, and there is no other.
-	TokenExpiring Kind = "token_expiring"
+	TokenExpiring Kind = "token_expiring" //nolint:gosec // a name
 
 	// TokenReplaced: there is another after that.
 	TokenReplaced Kind = "token_replaced"

@@ -141,11 +141,11 @@ func TestAnUpstreamThatHangsHoldsUpNoOther(t *testing.T) {
 
 func TestManySourcesShareThePlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var sources []Source
+		sources := make([]Source, 50)
 		d := &due{at: map[Source][]time.Time{}}
-		for n := range 50 {
+		for n := range sources {
 			s := Source{Integration: fmt.Sprint(n), Interval: time.Hour}
-			sources = append(sources, s)
+			sources[n] = s
 			d.at[s] = make([]time.Time, 20)
 		}
 		var atOnce, most atomic.Int64

@@ -22,7 +22,7 @@ func TestAServerIsNamedByHostAndPort(t *testing.T) {
 			if got != "" {
 				got += " "
 			}
-			got += a.Value.Emit()
+			got += a.Value.String()
 		}
 		if got != tc.want {
 			t.Errorf("%s://%s is %q, want %q", tc.scheme, tc.host, got, tc.want)

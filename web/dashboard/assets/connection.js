@@ -12,7 +12,7 @@ function details(c) {
 	return pairs([
 		["State", badge(c.status)], ["Integration", integrationLink(c.provider_config_key)],
 		["Key", c.key_version ? `version ${c.key_version}, written ${ago(c.key_age_seconds)}` : ""], ["Fingerprint", c.credentials.fingerprint],
-		["Last used", when(c.last_used_at)], ["Last refused", when(c.last_auth_failure_at)],
+		["Runs out", when(c.expires_at)], ["Last used", when(c.last_used_at)], ["Last refused", when(c.last_auth_failure_at)],
 		["End user", user ? [user.id, user.display_name, user.email].filter(Boolean).join(", ") : ""], ["Organization", user?.organization ? [user.organization.id, user.organization.display_name].filter(Boolean).join(", ") : ""],
 		["Tags", lines(c.tags)], ["Configuration", lines(c.connection_config)], ["Metadata", c.metadata ? JSON.stringify(c.metadata) : ""],
 		["Created", when(c.created_at)],
