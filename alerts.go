@@ -13,12 +13,18 @@ import (
 
 // alerting is a notice on its way to where alerts stand.
 type alerting struct {
+	app     *App
 	catalog *pooledCatalog
 	notice  *notice.Notice
 }
 
-// alertings are written down in the background: the catalog may be slow.
+// alertings are written down in the background: the catalog may be slow. Stores
+// are read before it is open, and what is wrong at the start waits for that.
 var alertings = notice.NewQueue(queued, func(a alerting) {
+	select {
+	case <-a.app.telling:
+	case <-a.app.ctx.Done():
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), catalogWait)
 	defer cancel()
 	subject, wrong := subjectOf(a.notice)
@@ -41,7 +47,7 @@ func (a *App) alert(n *notice.Notice) {
 		return
 	}
 	if subject, _ := subjectOf(n); len(subject) > 0 {
-		alertings.Put(alerting{p, n})
+		alertings.Put(alerting{a, p, n})
 	}
 }
 

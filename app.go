@@ -65,6 +65,7 @@ type App struct {
 	origin   *eventOrigin     // of events
 	events   *caddyevents.App // nil: the configuration has none
 	crowded  sync.Once        // that events are dropped is logged once
+	telling  chan struct{}    // closed once it is known whom to tell
 	owners   atomic.Pointer[owners]
 
 	mu      sync.Mutex // guards what follows: handlers ask while provisioning, and requests after that
@@ -116,7 +117,7 @@ func (a *App) UnmarshalJSON(data []byte) error {
 
 // Provision reads the configuration. It reaches out to nothing.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.logger = ctx, ctx.Logger()
+	a.ctx, a.logger, a.telling = ctx, ctx.Logger(), make(chan struct{})
 	a.views, a.fixed = make(map[string]*heldView), make(map[string]watchedKey)
 	a.nobody = &target{integration: new(Integration), label: nobody, labelValue: nobody, counters: countersOf(nobody)}
 	if err := a.compile(); err != nil {

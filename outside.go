@@ -167,6 +167,7 @@ func (b byScheme) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // startOutside has those told that this configuration names, from now on.
 func (a *App) startOutside() {
+	defer close(a.telling)
 	p := a.opened.Load()
 	if a.outside == nil || p == nil {
 		return

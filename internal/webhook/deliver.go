@@ -34,6 +34,10 @@ var errGone = errors.New("the receiver answered 410")
 // errCrowded says that a receiver which fails has enough attempts under way.
 var errCrowded = errors.New("the receiver fails, and others are on their way to it")
 
+// errLongPast says that a webhook should have been given up: for days nobody was
+// configured to send it, and who is now may not be meant.
+var errLongPast = errors.New("for three days nobody was there to send it")
+
 // statusError is an answer that does not say that the webhook was taken.
 type statusError struct {
 	status int
@@ -48,11 +52,8 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 	if to == "" {
 		to = r.URL
 	}
-	host, err := hostOf(to), errCrowded
-	if s.health.begin(host) {
-		err = s.post(ctx, r, to, m)
-		s.health.end(host)
-	}
+	host := hostOf(to)
+	err := s.attempt(ctx, r, host, to, m)
 	now := s.now()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
@@ -60,7 +61,7 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 		_ = s.outbox.PostponeMessage(end, m, now)
 		return
 	}
-	if !errors.Is(err, errCrowded) {
+	if !errors.Is(err, errCrowded) && !errors.Is(err, errLongPast) {
 		s.health.note(s.log, host, err)
 	}
 	switch old := now.Sub(m.MadeAt) >= keepFor; {
@@ -86,6 +87,18 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 		}
 		_ = s.outbox.PostponeMessage(end, m, now.Add(wait(m.Tries, asked)))
 	}
+}
+
+// attempt sends a message, if it is to be sent now.
+func (s *Sender) attempt(ctx context.Context, r *Receiver, host, to string, m *catalog.Message) error {
+	switch {
+	case s.now().Sub(m.MadeAt) >= keepFor+maxWait:
+		return errLongPast
+	case !s.health.begin(host):
+		return errCrowded
+	}
+	defer s.health.end(host)
+	return s.post(ctx, r, to, m)
 }
 
 // post sends a message. Its errors hold nothing of the URL beyond what dialling

@@ -86,3 +86,22 @@ func TestAReceiverThatHangsDoesNotHoldUpOthers(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsLongPastIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, r := newOutbox(), &receiver{}
+		o.add(catalog.Message{ID: "old"})
+		o.rows["old"].MadeAt = time.Now().Add(-keepFor - maxWait)
+		o.add(catalog.Message{ID: "last try"})
+		o.rows["last try"].MadeAt = time.Now().Add(-keepFor)
+		s, logged, _ := start(t, o)
+		s.Use(1, r.target(home))
+		synctest.Wait()
+		if all := r.got(); len(all) != 1 || all[0].header.Get("Webhook-Id") != "last try" || o.waiting() != 0 {
+			t.Errorf("sent %v, %d wait", all, o.waiting())
+		}
+		if n := logged.FilterMessage("a webhook was given up").Len(); n != 1 {
+			t.Errorf("the log has %d lines of it", n)
+		}
+	})
+}
