@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
@@ -127,10 +128,19 @@ func (t *trier) try(ctx context.Context, ex *exchange) (verdict api.Verdict) {
 	switch {
 	case slices.Contains(v.Success, res.StatusCode), len(v.Success) == 0 && res.StatusCode >= 200 && res.StatusCode <= 299:
 		return api.Taken
-	case res.StatusCode == http.StatusUnauthorized, res.StatusCode == http.StatusForbidden, slices.Contains(ex.target.refused, res.StatusCode):
+	case res.StatusCode == http.StatusUnauthorized, slices.Contains(ex.target.refused, res.StatusCode):
+		return api.Refused
+	case res.StatusCode == http.StatusForbidden && !ex.inUse(time.Duration(v.Interval)):
 		return api.Refused
 	}
 	return t.noVerdict(ex, fmt.Errorf("the upstream answered %d", res.StatusCode))
+}
+
+// inUse tells whether requests use the connection that is tried. Their answers
+// then say more than a 403, which may be about the request of the trial alone:
+// the key would be refused by each trial, and taken again by the next request.
+func (ex *exchange) inUse(interval time.Duration) bool {
+	return ex.customer != nil && time.Since(ex.customer.conn.LastUsed()) < max(interval, 2*directory.UseEvery)
 }
 
 // noVerdict says why there is none. What the upstream sent is not in it, as that

@@ -55,6 +55,38 @@ func TestAnIdleConnectionWhoseKeyWasRevokedIsFound(t *testing.T) {
 	until(t, 30*time.Second, "ok again", func() bool { return r.status("acme", "idle") == "ok" })
 }
 
+// A trial may lack a right that requests do not need. That must not make a
+// connection fail at each trial, and be well again with the next request.
+func TestA403OfATrialSaysNothingOfAConnectionInUse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{})
+	r.verified("acme", "", `, "interval": "10s"`)
+	r.connection("acme", "busy", "key-1")
+	r.connection("acme", "idle", "key-2")
+	r.up.Answer(func(q *harness.Request) harness.Answer {
+		if q.Target == "/me" {
+			return harness.Text(http.StatusForbidden, "no")
+		}
+		return harness.Text(http.StatusOK, "ok")
+	})
+	r.proxy("acme", "busy", http.MethodGet, "/users", "")
+	tried := func(key string) (n int) {
+		for _, q := range r.up.Requests() {
+			if q.Target == "/me" && strings.Contains(strings.Join(q.Values("Authorization"), ""), key) {
+				n++
+			}
+		}
+		return n
+	}
+	r.up.Forget()
+	// The second trial begins when what the first found is long written down.
+	until(t, time.Minute, "tried twice", func() bool { return tried("key-1") > 1 && r.status("acme", "idle") == "auth_failed" })
+	if got := r.status("acme", "busy"); got != "ok" {
+		t.Errorf("the one in use is %s", got)
+	}
+	r.wantLog(t, "apikey_inject", 0, "the upstream refuses the key of a connection", `"busy"`)
+}
+
 func TestAKeyOfTheConfigurationThatWasRevokedIsFound(t *testing.T) {
 	t.Parallel()
 	up := harness.NewUpstream(t, nil)

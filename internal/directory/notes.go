@@ -10,8 +10,8 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
 
-// useEvery is how often a use of one connection is noted.
-const useEvery = time.Minute
+// UseEvery is how often a use of one connection is noted.
+const UseEvery = time.Minute
 
 // notes are what is to be written down: of each connection the last use and the
 // last verdict on its key. Slots stand under their keys and not for themselves,
@@ -51,7 +51,7 @@ func (d *Directory) Used(c *Connection) {
 	s, now := c.slot, d.opts.Now()
 	ms, last := now.UnixMilli(), s.noted.Load()
 	// A time to come is of a clock that was set back, or of another node's.
-	if since := ms - last; since >= 0 && since < useEvery.Milliseconds() || !s.noted.CompareAndSwap(last, ms) {
+	if since := ms - last; since >= 0 && since < UseEvery.Milliseconds() || !s.noted.CompareAndSwap(last, ms) {
 		return
 	}
 	d.notes.use(c.key(), now)
