@@ -47,7 +47,7 @@ func (a *App) alert(n *notice.Notice) {
 		return
 	}
 	if subject, _ := subjectOf(n); len(subject) > 0 {
-		alertings.Put(alerting{a, p, n})
+		a.kept(alertings.Put(alerting{a, p, n}))
 	}
 }
 

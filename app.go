@@ -64,7 +64,7 @@ type App struct {
 	trying   tryOnDemand
 	origin   *eventOrigin     // of events
 	events   *caddyevents.App // nil: the configuration has none
-	crowded  sync.Once        // that events are dropped is logged once
+	crowded  sync.Once        // that notices are dropped is logged once
 	telling  chan struct{}    // closed once it is known whom to tell
 	owners   atomic.Pointer[owners]
 

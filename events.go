@@ -80,8 +80,13 @@ func (a *App) emit(n *notice.Notice) {
 	if a.events == nil || a.inForce() && !a.events.ShouldEmit(eventPrefix+string(n.Kind)) {
 		return
 	}
-	if !events.Put(eventOf{a, n}) {
-		a.crowded.Do(func() { a.logger.Error("events are dropped: their handlers are too slow") })
+	a.kept(events.Put(eventOf{a, n}))
+}
+
+// kept says once that a queue had no room for a notice.
+func (a *App) kept(room bool) {
+	if !room {
+		a.crowded.Do(func() { a.logger.Error("events and alerts are dropped: who takes them is too slow") })
 	}
 }
 

@@ -46,7 +46,7 @@ func (a *App) observer(storeName string, ring *pooledRing) func(keyring.Event) {
 		}
 		n := a.noticeOf(storeName, e)
 		if a.verdictOfCatalog(n) {
-			verdicts.Put(verdict{a, n, e})
+			a.kept(verdicts.Put(verdict{a, n, e}))
 			return
 		}
 		a.logEvent(storeName, e)
