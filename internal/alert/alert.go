@@ -121,10 +121,10 @@ func (t *Teller) Run(ctx context.Context) {
 		s, ok := t.slacks.Get()
 		if !ok {
 			t.cede(ctx)
-			t.rest(ctx, nil, changed, -1)
+			notice.Rest(ctx, -1, nil, changed, t.wake)
 			continue
 		}
-		t.rest(ctx, rung, changed, t.look(ctx, s))
+		notice.Rest(ctx, t.look(ctx, s), rung, changed, t.wake)
 	}
 }
 
@@ -237,27 +237,6 @@ func (t *Teller) note(ctx context.Context, err error) {
 	if !t.failing {
 		t.failing = true
 		t.log.Warn("Slack does not take an alert; it is tried again", zap.Error(err))
-	}
-}
-
-// rest waits for d, or without end when it is negative, or until something
-// happens.
-func (t *Teller) rest(ctx context.Context, rung, changed <-chan struct{}, d time.Duration) {
-	if d == 0 {
-		return
-	}
-	var due <-chan time.Time
-	if d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		due = timer.C
-	}
-	select {
-	case <-due:
-	case <-rung:
-	case <-changed:
-	case <-t.wake:
-	case <-ctx.Done():
 	}
 }
 

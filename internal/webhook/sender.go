@@ -117,7 +117,7 @@ func (s *Sender) Run(ctx context.Context) {
 		rung, changed := s.outbox.Rung(), s.receivers.Changed() // before looking, so that nothing is missed
 		r, ok := s.receivers.Get()
 		if !ok {
-			rest(ctx, nil, changed, -1)
+			notice.Rest(ctx, -1, nil, changed, nil)
 			continue
 		}
 		if now := s.now(); said.IsZero() || now.Sub(said) >= sayEvery {
@@ -125,7 +125,7 @@ func (s *Sender) Run(ctx context.Context) {
 				said = now
 			}
 		}
-		rest(ctx, rung, changed, s.take(ctx, r))
+		notice.Rest(ctx, s.take(ctx, r), rung, changed, nil)
 	}
 }
 
@@ -174,26 +174,6 @@ func (s *Sender) places(ctx context.Context) (n int) {
 		default:
 			return n
 		}
-	}
-}
-
-// rest waits for d, or without end when it is negative, or until something
-// happens.
-func rest(ctx context.Context, rung, changed <-chan struct{}, d time.Duration) {
-	if d == 0 {
-		return
-	}
-	var due <-chan time.Time
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		due = t.C
-	}
-	select {
-	case <-due:
-	case <-rung:
-	case <-changed:
-	case <-ctx.Done():
 	}
 }
 
