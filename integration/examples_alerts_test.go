@@ -23,7 +23,7 @@ func alerted(t *testing.T) {
 		t.Fatalf("the comment has %d curl lines", len(lines))
 	}
 	x.curl(t, strings.ReplaceAll(lines[0], "$OPS_TOKEN", opsToken))
-	hooks.WaitHits(1, 30*time.Second)
+	hooks.WaitRequests(1, 30*time.Second)
 	got := hooks.Only()
 	if want := `{"from":"nango","type":"auth","operation":"creation","connectionId":"customer-7",`; got.Method != "POST" || got.Target != "/hooks" || !strings.HasPrefix(string(got.Body), want) {
 		t.Errorf("received %s", got)

@@ -117,7 +117,7 @@ func (r *leakRig) otherBackends(t *testing.T) {
 // healthChecks go out without a key.
 func (r *leakRig) healthChecks(t *testing.T) {
 	r.up.Forget()
-	r.up.WaitHits(2*2*len(placements), 20*time.Second)
+	r.up.WaitRequests(2*2*len(placements), 20*time.Second)
 	var all strings.Builder
 	for _, req := range r.up.Requests() {
 		if strings.HasPrefix(req.Target, "/health") {

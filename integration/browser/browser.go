@@ -17,6 +17,8 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
 )
 
 // stepTime bounds one step in the browser; a busy machine takes seconds.
@@ -44,17 +46,8 @@ func New(t testing.TB) *Page {
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	alloc, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	p := &Page{t: t, ctx: ctx}
-	// The browser ends with the context of its first run, which must not be a
-	// step's.
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatal(err)
-	}
-	if err := chromedp.Listen(ctx, p.listen); err != nil {
+	p := &Page{t: t, ctx: start(t, options)}
+	if err := chromedp.Listen(p.ctx, p.listen); err != nil {
 		t.Fatal(err)
 	}
 	p.Do("listening", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -65,6 +58,34 @@ func New(t testing.TB) *Page {
 		return err
 	}))
 	return p
+}
+
+// starts is how often a browser is started that ends before it has a page, as
+// Chromium now and then does on a busy machine.
+const starts = 3
+
+// start returns the context of a browser's first page.
+func start(t testing.TB, options []chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	for n := 1; ; n++ {
+		says := harness.NewLog()
+		alloc, cancelAlloc := chromedp.NewExecAllocator(t.Context(), append(slices.Clone(options), chromedp.CombinedOutput(says))...)
+		ctx, cancel := chromedp.NewContext(alloc)
+		// The browser ends with the context of its first run, which must not be a
+		// step's.
+		err := chromedp.Do(ctx, chromedp.Navigate("about:blank"))
+		if err == nil {
+			t.Cleanup(cancelAlloc)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		cancel()
+		cancelAlloc()
+		if n == starts || t.Context().Err() != nil {
+			t.Fatalf("starting Chromium, %d times: %v; it says %s", n, err, says.String())
+		}
+		t.Logf("Chromium did not start: %v; it says %s", err, says.String())
+	}
 }
 
 // chromium returns the path of the browser.

@@ -208,7 +208,7 @@ func TestK7AClientThatLeavesEndsTheWaiting(t *testing.T) {
 		r.up.Forget()
 		conn := harness.DialRaw(t, r.addr(), nil)
 		conn.Send(fmt.Sprintf("PUT /proxy/x HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nProvider-Config-Key: acme\r\nConnection-Id: c\r\nRetries: 5\r\nContent-Length: %d\r\n\r\n%s", r.addr(), ops, len(body), body))
-		r.up.WaitHits(1, 10*time.Second)
+		r.up.WaitRequests(1, 10*time.Second)
 		conn.Close()
 	}
 	// A call that begins after them waits as long, and so outlives their waits.

@@ -100,7 +100,7 @@ func TryCaddy(t testing.TB, config string, opts ...Option) (*Caddy, error) {
 }
 
 func newCaddy(t testing.TB, opts []Option) *Caddy {
-	c := &Caddy{t: t, Log: newLog(), exited: make(chan struct{})}
+	c := &Caddy{t: t, Log: NewLog(), exited: make(chan struct{})}
 	for _, o := range opts {
 		o(c)
 	}

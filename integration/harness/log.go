@@ -17,7 +17,8 @@ type Log struct {
 	changed chan struct{} // closed and replaced at each write
 }
 
-func newLog() *Log { return &Log{changed: make(chan struct{})} }
+// NewLog returns an empty log.
+func NewLog() *Log { return &Log{changed: make(chan struct{})} }
 
 // Write adds to the log.
 func (l *Log) Write(p []byte) (int, error) {

@@ -98,22 +98,35 @@ func (rec *record) Only() *Request {
 	return rs[0]
 }
 
-// WaitHits waits until n requests arrived. The test fails after d.
+// WaitHits waits until n requests arrived, which need not have been read to their
+// end: see [record.WaitRequests]. The test fails after d.
 func (rec *record) WaitHits(n int, d time.Duration) {
+	rec.t.Helper()
+	rec.wait("received", n, d, func() int { return rec.hits })
+}
+
+// WaitRequests waits until n requests were read to their end, and so are among
+// Requests. The test fails after d.
+func (rec *record) WaitRequests(n int, d time.Duration) {
+	rec.t.Helper()
+	rec.wait("read", n, d, func() int { return len(rec.requests) })
+}
+
+func (rec *record) wait(what string, n int, d time.Duration, count func() int) {
 	rec.t.Helper()
 	timeout := time.NewTimer(d)
 	defer timeout.Stop()
 	for {
 		rec.mu.Lock()
-		hits, changed := rec.hits, rec.changed
+		got, changed := count(), rec.changed
 		rec.mu.Unlock()
-		if hits >= n {
+		if got >= n {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout.C:
-			rec.t.Fatalf("the upstream received %d requests in %s, want %d", hits, d, n)
+			rec.t.Fatalf("the upstream %s %d requests in %s, want %d", what, got, d, n)
 			return
 		}
 	}

@@ -141,6 +141,21 @@ func TestAnswersInParts(t *testing.T) {
 	})
 }
 
+func TestAHalfRequestIsHitAndNotKept(t *testing.T) {
+	u := NewUpstream(t, nil)
+	c := DialRaw(t, u.Addr(), nil)
+	c.Send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha")
+	u.WaitHits(1, 5*time.Second)
+	if got := u.Requests(); len(got) != 0 {
+		t.Errorf("kept %v", got)
+	}
+	c.Send("lf")
+	u.WaitRequests(1, 5*time.Second)
+	if got := u.Only(); string(got.Body) != "half" {
+		t.Errorf("kept %q", got.Body)
+	}
+}
+
 func TestHangEndsWithTheConnection(t *testing.T) {
 	u := NewUpstream(t, nil)
 	u.Always(Hang())

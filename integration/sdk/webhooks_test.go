@@ -36,7 +36,7 @@ func TestTheSDKVerifiesOurWebhooks(t *testing.T) {
 	s := &stand{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	s.enter(`{"provider_config_key": "acme", "connection_id": "Größe & Co.", "credentials": {"type": "API_KEY", "apiKey": "k"}, "tags": {"plan": "<pro>"}, "end_user": {"id": "ü"}}`)
 	s.call("acme", "Größe & Co.")
-	hooks.WaitHits(2, 30*time.Second)
+	hooks.WaitRequests(2, 30*time.Second)
 
 	sent := make([]webhook, 0, 2*hooks.Hits())
 	for _, q := range hooks.Requests() {

@@ -1,6 +1,7 @@
 // Command testreport turns the output of go test -json into a line per package,
 // the output of what failed, and a line of totals. It exits with 1 when
-// anything failed, was skipped, or when no test ran at all.
+// anything failed, was skipped, or when no test ran at all. With -again, a few
+// tests that failed are run again alone; what follows the flags is for go test.
 package main
 
 import (
@@ -29,18 +30,26 @@ type report struct {
 	out                     io.Writer
 	passed, failed, skipped int
 	packages, badPackages   int
+	unstable                int       // of the failed ones, those that passed alone
+	failures                []failure // in the order of their ends
+	hopeless                bool      // something failed that is not to be run again
 	perPackage              map[string]int
 	output                  map[string][]string // by package and test, until it is known to have passed
 }
 
 func main() {
 	summary := flag.String("summary", "", "file to write the totals to")
+	limit := flag.Int("again", 0, "run failed tests again if there are at most this many")
 	flag.Parse()
 	start := time.Now()
 	r := &report{out: os.Stdout, perPackage: map[string]int{}, output: map[string][]string{}}
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "reading the output of go test:", err)
 		os.Exit(1)
+	}
+	good := r.good()
+	if r.repeatable(*limit) {
+		good = r.again(alone(os.Stdout, flag.Args()))
 	}
 	totals := r.totals(time.Since(start))
 	fmt.Println(totals)
@@ -50,7 +59,7 @@ func main() {
 			os.Exit(1)
 		}
 	}
-	if !r.good() {
+	if !good {
 		os.Exit(1)
 	}
 }
@@ -76,6 +85,7 @@ func (r *report) take(e event) {
 	case "build-output":
 		fmt.Fprint(r.out, e.Output)
 	case "output":
+		r.hopeless = r.hopeless || hopeless.MatchString(e.Output)
 		r.output[key] = append(r.output[key], e.Output)
 	case "pass", "fail", "skip":
 		if e.Test == "" {
@@ -97,6 +107,9 @@ func (r *report) endTest(e event, key string) {
 		fmt.Fprintf(r.out, "SKIPPED %s %s\n%s", e.Package, e.Test, strings.Join(r.output[key], ""))
 	case "fail":
 		r.failed++
+		if !strings.Contains(e.Test, "/") {
+			r.failures = append(r.failures, failure{e.Package, e.Test})
+		}
 		fmt.Fprintf(r.out, "FAILED %s %s\n%s", e.Package, e.Test, strings.Join(r.output[key], ""))
 	}
 }
@@ -127,8 +140,12 @@ func (r *report) rest(pkg string) {
 }
 
 func (r *report) totals(d time.Duration) string {
-	return fmt.Sprintf("%d tests passed, %d failed, %d skipped; %d packages, %d bad; %.0f s",
-		r.passed, r.failed, r.skipped, r.packages, r.badPackages, d.Seconds())
+	unstable := ""
+	if r.unstable > 0 {
+		unstable = fmt.Sprintf(" (%d unstable: passed when run alone)", r.unstable)
+	}
+	return fmt.Sprintf("%d tests passed, %d failed%s, %d skipped; %d packages, %d bad; %.0f s",
+		r.passed, r.failed, unstable, r.skipped, r.packages, r.badPackages, d.Seconds())
 }
 
 func (r *report) good() bool {
