@@ -102,7 +102,7 @@ func (a apiStatus) Held() iter.Seq2[*catalog.Connection, api.KeyStatus] {
 			return
 		}
 		away := make(map[*heldView]bool)
-		_, views := a.watched()
+		_, views := a.inUse()
 		for _, v := range views {
 			away[v] = v.Health().Down
 		}
@@ -118,7 +118,7 @@ func (a apiStatus) Held() iter.Seq2[*catalog.Connection, api.KeyStatus] {
 
 // Stores implements [api.Status].
 func (a apiStatus) Stores() []api.StoreStatus {
-	_, views := a.watched()
+	_, views := a.inUse()
 	list := make([]api.StoreStatus, 0, len(views))
 	for _, name := range slices.Sorted(maps.Keys(views)) {
 		h := views[name].Health()
