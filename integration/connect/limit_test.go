@@ -16,6 +16,7 @@ func TestAnAddressThatFailsTooOftenIsRefused(t *testing.T) {
 	token := r.session("acme")
 	from := func(addr string) string { return "X-Forwarded-For: " + addr }
 	r.send(r.site, token, http.MethodGet, "/zzz", "", from("2001:db8:0:1::1")).is(t, http.StatusNotFound, "not_found") // is no try
+	r.send(r.site, token, http.MethodPatch, "/integrations/acme", "{}", from("2001:db8:0:1::1")).is(t, http.StatusMethodNotAllowed, "method_not_allowed")
 	for n := range 3 {
 		r.send(r.site, "made-up", http.MethodGet, "/connect/session", "", from(fmt.Sprintf("2001:db8:0:1::%d", n))).is(t, http.StatusUnauthorized, "unknown_connect_session_token")
 	}
