@@ -37,6 +37,8 @@ func TestBaseURLsThatAreRefused(t *testing.T) {
 		"a wrong escape":         {"https://h/%zz", "not a valid URL"},
 		"a wrong host name":      {"https://a..b/", "host name"},
 		"a host name from a dot": {"https://.b/", "host name"},
+		"a host name of nothing": {"https://xn--/", "host name"},
+		"a host name left empty": {"https://\u00ad/", "host name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseBase(tc.url)
