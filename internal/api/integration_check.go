@@ -32,7 +32,9 @@ const MinInterval = 10 * time.Second
 
 // checkIntegration reports everything that is wrong with an integration.
 func (a *API) checkIntegration(i *catalog.Integration, fs *faults) {
-	if store.CheckSegment(i.UniqueKey) != nil { // a dot alone fits the pattern
+	// The pattern lets a dot alone through, and blanks that the header of the
+	// gateway would lose: "a " would be called as "a", another one.
+	if store.CheckSegment(i.UniqueKey) != nil || strings.TrimSpace(i.UniqueKey) != i.UniqueKey {
 		fs.add(wrongFormat, "Unique key has an invalid format", "unique_key")
 	}
 	checkLine(i.DisplayName, "Display name", fs, "display_name")

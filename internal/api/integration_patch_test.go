@@ -159,8 +159,8 @@ func TestWhereKeysGoIsNotForTokensThatMayNotWriteConnections(t *testing.T) {
 	for _, body := range ways {
 		for _, token := range []string{"half", "some"} {
 			a := r.do("PATCH", "/integrations/acme", body, as(token)).is(http.StatusForbidden, "forbidden")
-			if !strings.Contains(a.at("error", "message"), ScopeConnectionsWrite) {
-				t.Errorf("the scope is not named: %s", a.body)
+			if why := map[string]string{"half": ScopeConnectionsWrite, "some": "limited to some connections"}[token]; !strings.Contains(a.at("error", "message"), why) {
+				t.Errorf("%s is not told why: %s", token, a.body)
 			}
 		}
 	}
