@@ -47,7 +47,14 @@ type Integration struct {
 	Connect      *ConnectTexts
 	Verification *Verification
 	MaxAge       time.Duration // 0: keys do not age
-	Disabled     bool
+
+	// RefusedStatuses are those by which the upstream refuses a key. None: no
+	// answer does; nil: the default. RefusedAfter is how often in a row it must
+	// refuse one. 0: the default.
+	RefusedStatuses []int
+	RefusedAfter    int
+
+	Disabled bool
 
 	CreatedAt, UpdatedAt time.Time
 
