@@ -113,6 +113,11 @@ type Connection struct {
 	KeyVersion   int
 	KeyUpdatedAt time.Time
 
+	// KeyExpiresAt is when that version runs out, to the second, as was said when
+	// it was entered. Zero: it was not said. A key that was put into the store
+	// past the catalog has its own in its document only.
+	KeyExpiresAt time.Time
+
 	Disabled bool
 
 	// AuthFailedVersion is the version of the key that the upstream refused
