@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
@@ -51,7 +52,7 @@ var defaultRefused = []int{http.StatusUnauthorized}
 // checkRefused refuses statuses that do not say that nothing was done.
 func checkRefused(statuses []int) error {
 	for _, s := range statuses {
-		if s < 400 || s > 499 {
+		if !api.Refusal(s) {
 			return fmt.Errorf("%d is no status by which a key is refused; 400 to 499 are allowed", s)
 		}
 	}

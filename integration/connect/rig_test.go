@@ -41,6 +41,7 @@ type setting struct {
 	origins []string // of further pages that may use it
 	alone   bool     // nobody may show or use it from elsewhere
 	site    string   // further lines of it
+	api     string   // further lines of the API
 	global  string   // further lines of Caddy's own options
 }
 
@@ -70,7 +71,7 @@ func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, s set
 		others = ""
 	}
 	config := fmt.Sprintf("{\n\tdebug\n%s\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", s.global, vault.Addr, catalog) +
-		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n\t}\n", r.site)) +
+		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n%s\t}\n", r.site, s.api)) +
 		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n"+others+s.site+"\t}\n")
 	r.caddy = harness.StartCaddy(t, config, harness.Env(env...))
 	return r
