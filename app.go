@@ -156,8 +156,8 @@ func (a *App) compile() error {
 // checkUniqueKey refuses what cannot name an integration.
 func checkUniqueKey(s string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789~:.@ _-"
-	if s == "" || len(s) > 255 || strings.Trim(s, allowed) != "" {
-		return fmt.Errorf("%q is no unique key: 1 to 255 letters, digits, spaces and ~:.@_- are allowed", s)
+	if s == "" || len(s) > 255 || strings.Trim(s, allowed) != "" || strings.TrimSpace(s) != s {
+		return fmt.Errorf("%q is no unique key: 1 to 255 letters, digits, spaces and ~:.@_- are allowed, no space at its ends", s)
 	}
 	return nil
 }

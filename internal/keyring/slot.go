@@ -44,6 +44,7 @@ type rest struct {
 	due    int64
 
 	rejected atomic.Pointer[rejection] // nil: upstreams take the newest key, or nobody asked them
+	bridged  atomic.Pointer[Key]       // the newest key for which the former one was taken
 
 	mu      sync.Mutex
 	flight  *flight     // the read under way
