@@ -33,12 +33,15 @@ type exchange struct {
 
 	// explained takes the request instead of the upstream, when it is only to
 	// be explained. Nil: it is sent.
-	explained func(out *http.Request)
+	explained *captured
 
 	writer responseWriter
 	body   responseBody
 	first  outbound // the first attempt
 }
+
+// captured is a request as it would have been sent.
+type captured struct{ out *http.Request }
 
 // exchangeKey is the context key under which an exchange finds itself.
 type exchangeKey struct{}

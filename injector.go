@@ -109,7 +109,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if ex.explained != nil {
-		ex.explained(out)
+		ex.explained.out = out
 		return nil, explainedError{}
 	}
 	res, err := ex.roundTrip(t.baseOf(ex), r, out)

@@ -50,6 +50,9 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 			return fail
 		default:
 			ex.entry = ex.customer.entry
+			if ex.explained == nil { // what is explained is no use of the key
+				ex.customer.dir.Used(ex.customer.conn)
+			}
 		}
 	case asked:
 		ex.entry = t.keys.Entry(t.each.address(id))
