@@ -66,6 +66,7 @@ type Teller struct {
 	pace    pace
 	leads   bool
 	asked   time.Time // whether it leads
+	closing *bool     // whether what the catalog gave was told, until it has heard that
 	fails   int
 	notYet  time.Time // Slack asked for time, or failed
 	failing bool      // and this was logged
@@ -142,7 +143,7 @@ func (t *Teller) Announce(ctx context.Context) { _, _ = t.book.LeadAlerts(ctx, t
 
 // look tells what is to be told now, and returns when to look again.
 func (t *Teller) look(ctx context.Context, s *Slack) time.Duration {
-	leads := t.lead(ctx)
+	leads := t.lead(ctx) && t.settle(ctx)
 	count := t.memory.count()
 	if leads {
 		if c, err := t.book.CountAlerts(ctx); err == nil {
@@ -165,8 +166,26 @@ func (t *Teller) lead(ctx context.Context) bool {
 	if now := t.now(); t.asked.IsZero() || now.Sub(t.asked) >= leadEvery {
 		leads, err := t.book.LeadAlerts(ctx, t.owner)
 		t.leads, t.asked = leads && err == nil, now
+		if err == nil && !leads {
+			t.closing = nil // who leads has what was open told again
+		}
 	}
 	return t.leads
+}
+
+// settle says in the catalog what became of the last message, and tells whether
+// it has heard that. It gives nothing of that message again before.
+func (t *Teller) settle(ctx context.Context) bool {
+	if t.closing == nil {
+		return true
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
+	defer cancel()
+	if t.book.AlertsTold(end, *t.closing) != nil {
+		return false
+	}
+	t.closing = nil
+	return true
 }
 
 // tell sends one message.
@@ -189,11 +208,10 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 			t.pace.told(t.now(), n)
 		}
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
-	defer cancel()
 	t.memory.done(err == nil)
 	if leads {
-		_ = t.book.AlertsTold(end, err == nil) // who leads next tells again what is open there
+		t.closing = new(err == nil)
+		t.settle(ctx)
 	}
 	t.note(ctx, err)
 	return 0

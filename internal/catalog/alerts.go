@@ -11,7 +11,7 @@ import (
 // The states of an alert.
 const (
 	alertNew       = 0 // to be told
-	alertTelling   = 1 // being told
+	alertTelling   = 1 // being told; with an end, that came meanwhile
 	alertTold      = 2 // told; its end is to be told, too
 	alertResolved  = 3 // its end is to be told
 	alertResolving = 4 // its end is being told
@@ -100,8 +100,10 @@ func (t *tx) resolveAlert(ctx context.Context, subject string) error {
 	if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE subject = $1 AND state = 0", subject); err != nil {
 		return err
 	}
+	// Whether one that is being told arrives is not known yet.
 	_, err := t.ExecContext(ctx, `
-		UPDATE alerts SET state = 3, resolved_at = $2 WHERE subject = $1 AND state IN (1, 2)`, subject, toMillis(t.now))
+		UPDATE alerts SET state = CASE state WHEN 2 THEN 3 ELSE 1 END, resolved_at = $2
+		WHERE subject = $1 AND (state = 2 OR state = 1 AND resolved_at = 0)`, subject, toMillis(t.now))
 	return err
 }
 
@@ -114,9 +116,10 @@ func (t *tx) resolveKey(ctx context.Context, integration, id string) error {
 	return t.resolveAlert(ctx, EndSubject(integration, id))
 }
 
-// untell makes what was being told to be told again.
+// untell makes what was being told to be told again. Of what is over meanwhile only
+// the end is: it may have arrived.
 func (t *tx) untell(ctx context.Context) error {
-	_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE state WHEN 1 THEN 0 ELSE 3 END WHERE state IN (1, 4)")
+	_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE WHEN state = 1 AND resolved_at = 0 THEN 0 ELSE 3 END WHERE state IN (1, 4)")
 	return err
 }
 
@@ -187,7 +190,7 @@ func (db *DB) TellAlerts(ctx context.Context, few int) (*Telling, error) {
 }
 
 // AlertsTold says whether what [DB.TellAlerts] gave was told. When it was not, it
-// is to be told again.
+// is to be told again. Until it is said nothing of that is, unless another leads.
 func (db *DB) AlertsTold(ctx context.Context, told bool) error {
 	return db.write(ctx, "closing alerts", func(t *tx) error {
 		if !told {
@@ -196,7 +199,7 @@ func (db *DB) AlertsTold(ctx context.Context, told bool) error {
 		if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE state = 4"); err != nil {
 			return err
 		}
-		_, err := t.ExecContext(ctx, "UPDATE alerts SET state = 2 WHERE state = 1")
+		_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE resolved_at WHEN 0 THEN 2 ELSE 3 END WHERE state = 1")
 		return err
 	})
 }
