@@ -137,7 +137,7 @@ func pick(raw json.RawMessage, names []string) (map[string]json.RawMessage, erro
 	picked := make(map[string]json.RawMessage)
 	for _, name := range names {
 		switch v := all[name]; string(v) {
-		case "", "null", "{}", `""`, "false":
+		case "", "null", "{}", `""`:
 		default:
 			picked[name] = v
 		}
