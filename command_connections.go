@@ -133,15 +133,10 @@ func enterConnection(fl caddycmd.Flags, o operator, method, path string, body an
 	if err := o.do(method, path, body, &raw); err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, raw)
-	}
-	var c connectionView
-	if err := json.Unmarshal(raw, &c); err != nil {
+	return present(fl, raw, func(c *connectionView) error {
+		_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
 		return err
-	}
-	_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
-	return err
+	})
 }
 
 func deleteConnection(fl caddycmd.Flags, o operator) error {
@@ -149,5 +144,5 @@ func deleteConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), nil, "Deleted connection "+id+" of "+integration+", and its key")
+	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), "Deleted connection "+id+" of "+integration+", and its key")
 }
