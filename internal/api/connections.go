@@ -178,10 +178,7 @@ func (a *API) connection(c *call, in *connectionPath) (*catalog.Integration, *ca
 	if err := store.CheckSegment(in.ID); err != nil {
 		return nil, nil, refuse(http.StatusBadRequest, "invalid_uri_params", "The connection id is ill-formed: %v", err)
 	}
-	i, err := a.integration(c.r.Context(), in.Integration)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, nil, noProviderConfig(in.Integration)
-	}
+	i, err := a.known(c.r.Context(), in.Integration, noProviderConfig)
 	if err != nil {
 		return nil, nil, err
 	}
