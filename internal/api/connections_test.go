@@ -251,8 +251,10 @@ func TestConnectionsAreFiltered(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", query, got, want)
 		}
 	}
-	for _, query := range []string{"foo=1", "limit=0", "limit=10001", "limit=x", "page=-1", "search=a&search=b", "tags=x", "tags[]=x", "search=" + strings.Repeat("x", 256), "search=%zz", "a;b",
-		"tags[a]=x&tags[b]=x&tags[c]=x&tags[d]=x&tags[e]=x&tags[f]=x&tags[g]=x&tags[h]=x&tags[i]=x&tags[j]=x&tags[k]=x", "integrationId=" + strings.Repeat("x,", 1<<15) + "x"} {
+	for _, query := range []string{
+		"foo=1", "limit=0", "limit=10001", "limit=x", "page=-1", "search=a&search=b", "tags=x", "tags[]=x", "search=" + strings.Repeat("x", 256), "search=%zz", "a;b",
+		"tags[a]=x&tags[b]=x&tags[c]=x&tags[d]=x&tags[e]=x&tags[f]=x&tags[g]=x&tags[h]=x&tags[i]=x&tags[j]=x&tags[k]=x", "integrationId=" + strings.Repeat("x,", 1<<15) + "x",
+	} {
 		r.do("GET", "/connections?"+query, "").is(http.StatusBadRequest, "invalid_query_params")
 	}
 }
