@@ -9,11 +9,9 @@ package egress
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
 
@@ -103,26 +101,7 @@ func (r *rig) do(method, path string, body any, lines ...string) (int, http.Head
 		}
 		sent = string(b)
 	}
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, strings.NewReader(sent))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+ops)
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header.Set(name, value)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return res.StatusCode, res.Header, string(b)
+	return harness.Call(r.t, r.http, method, r.url+path, ops, sent, lines...)
 }
 
 // create makes an integration, and says what the API answered.
