@@ -61,8 +61,8 @@ func TestAQueueKeepsTheOrderAndWhoPutsDoesNotWait(t *testing.T) {
 				t.Errorf("no room for %d of 3", n)
 			}
 		}
-		if q.Put(4) || q.Put(5) || q.Dropped() != 2 {
-			t.Errorf("a full queue took more, or counted %d", q.Dropped())
+		if q.Put(4) || q.Put(5) {
+			t.Error("a full queue took more")
 		}
 		close(hold)
 		synctest.Wait()

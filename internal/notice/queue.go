@@ -5,19 +5,17 @@ package notice
 
 import (
 	"sync"
-	"sync/atomic"
 )
 
 // Queue hands what is put into it to one function, in order and in the
-// background. What comes while it is full is dropped and counted: a function
-// that hangs must not become the memory of the process.
+// background. What comes while it is full is dropped, as who puts it in is told: a
+// function that hangs must not become the memory of the process.
 type Queue[T any] struct {
 	handle  func(T)
 	items   chan T
 	start   sync.Once
 	closing sync.Once
 	closed  chan struct{}
-	dropped atomic.Uint64
 }
 
 // NewQueue returns a queue that holds up to size. Its goroutine starts with the
@@ -38,13 +36,9 @@ func (q *Queue[T]) Put(item T) bool {
 	case q.items <- item:
 		return true
 	default:
-		q.dropped.Add(1)
 		return false
 	}
 }
-
-// Dropped is how many did not find room.
-func (q *Queue[T]) Dropped() uint64 { return q.dropped.Load() }
 
 // Close ends the queue after the item that is being handled. What waits is lost.
 func (q *Queue[T]) Close() { q.closing.Do(func() { close(q.closed) }) }
