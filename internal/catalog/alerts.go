@@ -5,6 +5,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -97,23 +98,25 @@ func (t *tx) openAlert(ctx context.Context, a Alert) error {
 }
 
 func (t *tx) resolveAlert(ctx context.Context, subject string) error {
-	if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE subject = $1 AND state = 0", subject); err != nil {
-		return err
-	}
-	// Whether one that is being told arrives is not known yet.
-	_, err := t.ExecContext(ctx, `
-		UPDATE alerts SET state = CASE state WHEN 2 THEN 3 ELSE 1 END, resolved_at = $2
-		WHERE subject = $1 AND (state = 2 OR state = 1 AND resolved_at = 0)`, subject, toMillis(t.now))
-	return err
+	return t.resolveAlerts(ctx, "subject = $1", subject)
 }
 
 // resolveKey is resolveAlert for all that was wrong with a connection's key: there
-// is another, or none any more.
+// is another.
 func (t *tx) resolveKey(ctx context.Context, integration, id string) error {
-	if err := t.resolveAlert(ctx, ConnectionSubject(integration, id)); err != nil {
+	return t.resolveAlerts(ctx, "subject IN ($1, $2)", ConnectionSubject(integration, id), EndSubject(integration, id))
+}
+
+// resolveAlerts is resolveAlert for those that a condition picks.
+func (t *tx) resolveAlerts(ctx context.Context, which string, args ...any) error {
+	if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE state = 0 AND "+which, args...); err != nil {
 		return err
 	}
-	return t.resolveAlert(ctx, EndSubject(integration, id))
+	// Whether one that is being told arrives is not known yet.
+	_, err := t.ExecContext(ctx, fmt.Sprintf(`
+		UPDATE alerts SET state = CASE state WHEN 2 THEN 3 ELSE 1 END, resolved_at = CAST($%d AS BIGINT)
+		WHERE (state = 2 OR state = 1 AND resolved_at = 0) AND %s`, len(args)+1, which), append(args, toMillis(t.now))...)
+	return err
 }
 
 // untell makes what was being told to be told again. Of what is over meanwhile only
