@@ -34,8 +34,13 @@ func checkConnectURL(s string) error {
 // clients put the token of a connect session. It looks at the decoded path, as
 // the API does.
 func carriesSession(r *http.Request, prefix string) bool {
+	return bySession(r, prefix) || strings.Contains(r.URL.RawQuery, "session_token")
+}
+
+// bySession tells whether a call needs the token of a connect session.
+func bySession(r *http.Request, prefix string) bool {
 	path := strings.TrimPrefix(r.URL.Path, prefix)
-	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session" || strings.Contains(r.URL.RawQuery, "session_token")
+	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session"
 }
 
 // skipLog keeps a request out of access logs. The audit says who did what.

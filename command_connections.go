@@ -46,6 +46,7 @@ caddy apikey-inject rotate.`,
 	})
 	create.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
 	create.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
+	endFlag(create)
 	create.Flags().String("metadata", "", "Metadata, a JSON object")
 	create.Flags().String("end-user", "", "The id of the end user it belongs to")
 	create.Flags().String("end-user-email", "", "The end user's email")
@@ -87,7 +88,7 @@ func createConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	body["credentials"] = clearCredentials(key)
+	body["credentials"] = clearCredentials(key, fl.String("expires-at"))
 	return enterConnection(fl, o, http.MethodPost, "connections", body, "Made")
 }
 
@@ -121,10 +122,19 @@ func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
 	return body, nil
 }
 
+// endFlag is the flag of a key's end.
+func endFlag(cmd *cobra.Command) {
+	cmd.Flags().String("expires-at", "", "When the key runs out: 2027-01-31T00:00:00Z")
+}
+
 // clearCredentials holds a key in clear, for a request's body: keyText would
-// not show it.
-func clearCredentials(key *keyText) map[string]string {
-	return map[string]string{"type": "API_KEY", "apiKey": key.Reveal()}
+// not show it. Without an end the key has none.
+func clearCredentials(key *keyText, end string) map[string]string {
+	c := map[string]string{"type": "API_KEY", "apiKey": key.Reveal()}
+	if end != "" {
+		c["expires_at"] = end
+	}
+	return c
 }
 
 // enterConnection sends a key, and says what became of it.

@@ -95,6 +95,7 @@ func showConnection(fl caddycmd.Flags, o operator) error {
 		return printPairs(os.Stdout,
 			[2]string{"Connection", c.ID}, [2]string{"Integration", c.Integration}, [2]string{"Status", c.Status},
 			[2]string{"Key version", versionText(c.Version)}, [2]string{"Key written", ago(c.Age)}, [2]string{"Key fingerprint", c.Credentials.Fingerprint},
+			[2]string{"Runs out", since(c.ExpiresAt)},
 			[2]string{"Last used", since(c.LastUsed)}, [2]string{"Last refused", since(c.LastFailure)}, [2]string{"End user", c.user()},
 			[2]string{"Tags", pairsText(c.Tags)}, [2]string{"Config", pairsText(c.Config)}, [2]string{"Metadata", metadata})
 	})

@@ -43,7 +43,8 @@ type exported struct {
 // The fields that an export keeps: those that the API takes.
 var (
 	integrationFields = []string{
-		"unique_key", "provider", "display_name", "forward_webhooks", "integration_config", "connect", "verification", "max_age", "disabled",
+		"unique_key", "provider", "display_name", "forward_webhooks", "integration_config", "connect", "verification", "max_age",
+		"refused_statuses", "refused_after", "disabled",
 	}
 	connectionFields = []string{
 		"provider_config_key", "connection_id", "connection_config", "metadata", "tags", "end_user", "webhook_url_override", "disabled",

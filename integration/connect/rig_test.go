@@ -38,7 +38,9 @@ type setting struct {
 	catalog string   // URL of its database; its own one without
 	parents []string // origins of further pages that may show the site
 	origins []string // of further pages that may use it
+	alone   bool     // nobody may show or use it from elsewhere
 	site    string   // further lines of it
+	api     string   // further lines of the API
 	global  string   // further lines of Caddy's own options
 }
 
@@ -62,10 +64,14 @@ func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, s set
 		catalog = "\t\tcatalog postgres {env.DB}\n"
 		env = append(env, "DB="+s.catalog)
 	}
+	others := "\t\tframe_ancestors " + strings.Join(append([]string{app}, s.parents...), " ") +
+		"\n\t\tallowed_origins " + strings.Join(append([]string{app}, s.origins...), " ") + "\n"
+	if s.alone {
+		others = ""
+	}
 	config := fmt.Sprintf("{\n\tdebug\n%s\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", s.global, vault.Addr, catalog) +
-		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n\t}\n", r.site)) +
-		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n\t\tframe_ancestors "+strings.Join(append([]string{app}, s.parents...), " ")+
-			"\n\t\tallowed_origins "+strings.Join(append([]string{app}, s.origins...), " ")+"\n"+s.site+"\t}\n")
+		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n%s\t}\n", r.site, s.api)) +
+		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n"+others+s.site+"\t}\n")
 	r.caddy = harness.StartCaddy(t, config, harness.Env(env...))
 	return r
 }

@@ -100,6 +100,15 @@ Template  Api-Key ${apiKey}
 Label  API Key
 From  api
 Changed  AGO`, up), "", "integrations", "show", "acme")
+		for _, step := range [][2]string{
+			{`{"refused_statuses": [401, 403], "refused_after": 2}`, `Refused by +401 403\nRefused after +2 refusals\n`},
+			{`{"refused_statuses": [], "refused_after": null}`, `Refused by +off\nFrom `},
+		} {
+			r.command(0, step[0], "integrations", "update", "beta", "--file", "-")
+			if out := r.command(0, "", "integrations", "show", "beta").Stdout; !regexp.MustCompile(step[1]).MatchString(out) {
+				r.t.Errorf("with %s it is shown as\n%s", step[0], out)
+			}
+		}
 		var all []map[string]any
 		if err := json.Unmarshal([]byte(r.command(0, "", "integrations", "list", "--json").Stdout), &all); err != nil || len(all) != 3 {
 			r.t.Errorf("%d integrations, %v", len(all), err)

@@ -16,6 +16,7 @@ import (
 func TestAnExportIsImportedElsewhere(t *testing.T) {
 	from, to := newRig(t, settings{}), newRig(t, settings{local: true})
 	from.integration("acme", `, "keyLabel": "Acme key"`)
+	from.api(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"refused_statuses": [], "refused_after": 2}`)
 	from.connection("acme", "cust-1", "canary-of-1")
 	from.command(0, "canary-of-2", "connections", "create", "acme", "cust 2", "--tag", "plan=pro", "--end-user", "user-2", "--metadata", `{"n":12345678901234567890}`, "--connection-config", "region=eu")
 	from.command(0, "", "disable", "acme", "cust-1")

@@ -127,7 +127,9 @@ func TestManyMessagesInAMinuteBecomeFewer(t *testing.T) {
 func TestOneNodeTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
-		one, two := newNode(t, "one", b, c), newNode(t, "two", b, c)
+		one := newNode(t, "one", b, c)
+		synctest.Wait() // so that it leads
+		two := newNode(t, "two", b, c)
 		for _, n := range []*node{one, two} {
 			n.Open(t.Context(), refused("cust-1"))
 		}
@@ -145,6 +147,40 @@ func TestOneNodeTells(t *testing.T) {
 		three.Resolve(t.Context(), refused("cust-2").Subject)
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 3, "Resolved", "cust-2")
+	})
+}
+
+// Two who tell at once would close each other's messages.
+func TestWhoDoesNotLeadTellsNothingOfTheCatalog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		for range 10 { // as another node does
+			if leads, err := b.LeadAlerts(t.Context(), "other"); !leads || err != nil {
+				t.Fatal(leads, err)
+			}
+			if b.asked == 0 {
+				newNode(t, "one", b, c).Open(t.Context(), refused("cust-1"))
+			}
+			time.Sleep(leadEvery)
+		}
+		wantMessages(t, c, 0)
+		time.Sleep(time.Minute) // it died
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestWhatWasSentWhileWhoTellsIsStoppedIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		one := newNode(t, "one", b, c)
+		c.comes = one.cancel
+		one.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		one.stop()
+		wantMessages(t, c, 1, "cust-1")
+		newNode(t, "two", b, c)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 1)
 	})
 }
 
@@ -245,6 +281,9 @@ func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 		n.Open(t.Context(), catalog.Alert{Subject: "catalog", Kind: string(notice.CatalogAway)})
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 1, "The catalog is away")
+		if b.asked != 0 {
+			t.Error("the catalog was asked to note that it is away")
+		}
 		n.Open(t.Context(), catalog.Alert{Subject: "store\nvault", Kind: string(notice.StoreDown), Store: "vault"})
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 2, "the store `vault` is away")
@@ -253,6 +292,30 @@ func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 		n.Resolve(t.Context(), "store\nvault")
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 3, "The catalog is back", "the store `vault` is back")
+	})
+}
+
+func TestWhatIsInMemoryIsToldOnceSlackTakesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		b.setAway(true)
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		down := catalog.Alert{Subject: "store\nvault", Kind: string(notice.StoreDown), Store: "vault"}
+		n.Open(t.Context(), down)
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(maxRetry)
+		wantMessages(t, c, 1, "the store `vault` is away")
+		c.set(http.StatusInternalServerError, nil)
+		n.Resolve(t.Context(), down.Subject)
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2, "the store `vault` is back")
+		n.Resolve(t.Context(), down.Subject)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2)
 	})
 }
 

@@ -34,13 +34,18 @@ type book struct {
 	seen  time.Time
 	away  bool
 	bell  chan struct{}
+	asked int // to open an alert
 }
 
 func newBook() *book { return &book{memory: newMemory(), bell: make(chan struct{})} }
 
-func (b *book) ask() error {
+// ask fails as a database does, also where it is asked by who has been stopped.
+func (b *book) ask(ctx context.Context) error {
 	b.lock.Lock()
 	defer b.lock.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b.away {
 		return catalog.ErrUnavailable
 	}
@@ -60,8 +65,11 @@ func (b *book) ring() {
 	b.bell = make(chan struct{})
 }
 
-func (b *book) OpenAlert(_ context.Context, a catalog.Alert) error {
-	if err := b.ask(); err != nil {
+func (b *book) OpenAlert(ctx context.Context, a catalog.Alert) error {
+	b.lock.Lock()
+	b.asked++
+	b.lock.Unlock()
+	if err := b.ask(ctx); err != nil {
 		return err
 	}
 	b.open(a, time.Now())
@@ -69,8 +77,8 @@ func (b *book) OpenAlert(_ context.Context, a catalog.Alert) error {
 	return nil
 }
 
-func (b *book) ResolveAlert(_ context.Context, subject string) error {
-	if err := b.ask(); err != nil {
+func (b *book) ResolveAlert(ctx context.Context, subject string) error {
+	if err := b.ask(ctx); err != nil {
 		return err
 	}
 	b.resolve(subject, time.Now())
@@ -78,8 +86,8 @@ func (b *book) ResolveAlert(_ context.Context, subject string) error {
 	return nil
 }
 
-func (b *book) LeadAlerts(_ context.Context, owner string) (bool, error) {
-	if err := b.ask(); err != nil {
+func (b *book) LeadAlerts(ctx context.Context, owner string) (bool, error) {
+	if err := b.ask(ctx); err != nil {
 		return false, err
 	}
 	b.lock.Lock()
@@ -94,7 +102,10 @@ func (b *book) LeadAlerts(_ context.Context, owner string) (bool, error) {
 	return true, nil
 }
 
-func (b *book) CedeAlerts(_ context.Context, owner string) error {
+func (b *book) CedeAlerts(ctx context.Context, owner string) error {
+	if err := b.ask(ctx); err != nil {
+		return err
+	}
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	if b.owner == owner {
@@ -103,17 +114,19 @@ func (b *book) CedeAlerts(_ context.Context, owner string) error {
 	return nil
 }
 
-func (b *book) CountAlerts(context.Context) (catalog.AlertCount, error) { return b.count(), b.ask() }
+func (b *book) CountAlerts(ctx context.Context) (catalog.AlertCount, error) {
+	return b.count(), b.ask(ctx)
+}
 
-func (b *book) TellAlerts(context.Context, int) (*catalog.Telling, error) {
-	if err := b.ask(); err != nil {
+func (b *book) TellAlerts(ctx context.Context, _ int) (*catalog.Telling, error) {
+	if err := b.ask(ctx); err != nil {
 		return nil, err
 	}
 	return b.take(), nil
 }
 
-func (b *book) AlertsTold(_ context.Context, ok bool) error {
-	if err := b.ask(); err != nil {
+func (b *book) AlertsTold(ctx context.Context, ok bool) error {
+	if err := b.ask(ctx); err != nil {
 		return err
 	}
 	b.done(ok)
@@ -149,6 +162,7 @@ type channel struct {
 	tried  int
 	status int // of the answers; 0: 200
 	header http.Header
+	comes  func() // is called when a message comes
 }
 
 func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -162,6 +176,9 @@ func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.comes != nil {
+		c.comes()
+	}
 	c.tried++
 	status := c.status
 	if status == 0 {
@@ -190,6 +207,7 @@ type node struct {
 
 	logged *observer.ObservedLogs
 	stop   func()
+	cancel func() // is stop, and does not wait for the end
 }
 
 func newNode(t *testing.T, name string, b Book, c *channel) *node {
@@ -200,7 +218,7 @@ func newNode(t *testing.T, name string, b Book, c *channel) *node {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); n.Run(ctx) }()
-	n.stop = func() { cancel(); <-ended }
+	n.stop, n.cancel = func() { cancel(); <-ended }, cancel
 	t.Cleanup(n.stop)
 	return n
 }

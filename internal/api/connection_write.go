@@ -56,6 +56,7 @@ func (a *API) enterConnection(c *call, in *createConnection) (*connectionData, e
 		conn.WebhookURLOverride = *in.WebhookURL
 	}
 	retag(conn, in.EndUser, in.Tags)
+	conn.KeyExpiresAt = in.Credentials.at
 	return a.enter(c, i, conn, in.Credentials.APIKey, "credentials", "apiKey")
 }
 
@@ -88,6 +89,7 @@ func (a *API) putCredentials(c *call, in *putCredentials) (*connectionData, erro
 	if err != nil {
 		return nil, err
 	}
+	conn.KeyExpiresAt = in.at
 	return a.enter(c, i, conn, in.APIKey, "apiKey")
 }
 

@@ -206,6 +206,9 @@ func (a *API) own(c *call, key string) (*catalog.Integration, error) {
 	if err := c.mayUse(key); err != nil {
 		return nil, err
 	}
+	if err := c.mayConcernAll(); err != nil {
+		return nil, err
+	}
 	if err := a.notStatic(key); err != nil {
 		return nil, err
 	}

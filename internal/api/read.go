@@ -25,6 +25,9 @@ const maxBody = 1 << 20
 func (c *call) read(s *shape, in any) error {
 	v := reflect.ValueOf(in).Elem()
 	for _, f := range s.path {
+		if !storable(c.args[f.name]) {
+			return refuse(http.StatusBadRequest, "invalid_uri_params", "The %s in the path is ill-formed", f.label)
+		}
 		v.FieldByIndex(f.index).SetString(c.args[f.name])
 	}
 	if err := c.readQuery(s, v); err != nil {
@@ -91,6 +94,9 @@ func findQuery(fields []field, name string) (f *field, entry string) {
 
 func setQuery(f *field, entry, s string, v reflect.Value, fs *faults) {
 	if f.typ == textsType {
+		one := &field{label: f.name + "[" + clipped(entry) + "]", typ: textsType.Elem()}
+		one.checkText(entry, fs, []any{f.name})
+		one.checkText(s, fs, []any{f.name})
 		if v.IsNil() {
 			v.Set(reflect.MakeMap(textsType))
 		}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -120,6 +121,7 @@ func (a *API) connectionOf(ctx context.Context, s *session.Session, in *enterKey
 			return nil, fmt.Errorf("reading the connection to reconnect: %w", err)
 		}
 		*conn = *old
+		conn.KeyExpiresAt = time.Time{} // it was of the key before
 		tags = ownTags(old)
 		maps.Copy(tags, s.Tags)
 	}

@@ -88,7 +88,10 @@ func (o *outbox) ClaimMessages(_ context.Context, limit int, lease time.Duration
 	return all, nil
 }
 
-func (o *outbox) DropMessage(_ context.Context, m *catalog.Message) error {
+func (o *outbox) DropMessage(ctx context.Context, m *catalog.Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r := o.rows[m.ID]; r != nil && r.Tries == m.Tries {
@@ -97,7 +100,10 @@ func (o *outbox) DropMessage(_ context.Context, m *catalog.Message) error {
 	return nil
 }
 
-func (o *outbox) PostponeMessage(_ context.Context, m *catalog.Message, until time.Time) error {
+func (o *outbox) PostponeMessage(ctx context.Context, m *catalog.Message, until time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r := o.rows[m.ID]; r != nil && r.Tries == m.Tries {
