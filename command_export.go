@@ -129,7 +129,8 @@ func writeExport(w io.Writer, o operator, only string) (integrations, connection
 	return integrations, connections, err
 }
 
-// pick returns the named fields of an object that hold something.
+// pick returns the named fields of an object that are not as they would be without
+// being named.
 func pick(raw json.RawMessage, names []string) (map[string]json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil {

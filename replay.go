@@ -205,11 +205,11 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	if err != nil {
 		return nil
 	}
-	was := ex.use
-	ex.ren, ex.inj = ren, ren.inj
+	was := ex.ren
+	ex.ren = ren
 	out, ok := ex.anew(r, body)
 	if !ok {
-		ex.use, ex.inj = was, was.ren.inj
+		ex.ren = was
 		return nil
 	}
 	drain(res.Body)

@@ -10,8 +10,8 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// previousField is where connections made by the API keep the key before the
-// current one.
+// previousField is where a document may have the key before the current one. Who
+// rotates it writes it there, as where a store keeps no versions.
 const previousField = "previous"
 
 // noFormer stands for a version before the newest that is known not to be.
