@@ -66,6 +66,8 @@ type Teller struct {
 	pace    pace
 	leads   bool
 	asked   time.Time // whether it leads
+	taken   bool      // from the catalog, which does not know yet what became of it
+	sent    bool      // that was told
 	fails   int
 	notYet  time.Time // Slack asked for time, or failed
 	failing bool      // and this was logged
@@ -130,7 +132,7 @@ func (t *Teller) Run(ctx context.Context) {
 
 // cede lets another node tell.
 func (t *Teller) cede(ctx context.Context) {
-	t.leads, t.asked = false, time.Time{}
+	t.leads, t.asked, t.taken = false, time.Time{}, false
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = t.book.CedeAlerts(end, t.owner) // then it takes 30 seconds
@@ -145,6 +147,7 @@ func (t *Teller) look(ctx context.Context, s *Slack) time.Duration {
 	leads := t.lead(ctx)
 	count := t.memory.count()
 	if leads {
+		t.settle(ctx)
 		if c, err := t.book.CountAlerts(ctx); err == nil {
 			count.Opened, count.Resolved = count.Opened+c.Opened, count.Resolved+c.Resolved
 			if c.Last.After(count.Last) {
@@ -165,6 +168,7 @@ func (t *Teller) lead(ctx context.Context) bool {
 	if now := t.now(); t.asked.IsZero() || now.Sub(t.asked) >= leadEvery {
 		leads, err := t.book.LeadAlerts(ctx, t.owner)
 		t.leads, t.asked = leads && err == nil, now
+		t.taken = t.taken && t.leads // else it is to be told again by who leads
 	}
 	return t.leads
 }
@@ -172,15 +176,15 @@ func (t *Teller) lead(ctx context.Context) bool {
 // tell sends one message.
 func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	all := t.memory.take()
+	more := &catalog.Telling{}
+	var taking error
 	if leads {
-		more, err := t.book.TellAlerts(ctx, named)
-		if err != nil {
-			leads, more = false, &catalog.Telling{} // it is away; what is in memory is told all the same
+		if more, taking = t.book.TellAlerts(ctx, named); taking != nil {
+			more = &catalog.Telling{} // it is away; what is in memory is told all the same
 		}
-		all = join(all, more)
-	} else {
-		all = join(all, &catalog.Telling{})
+		t.taken, t.sent = true, false // also where only the answer was lost
 	}
+	all = join(all, more)
 	var err error
 	if n := all.Count.Opened + all.Count.Resolved; n > 0 {
 		err = s.send(ctx, text(all, t.now()))
@@ -192,11 +196,21 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
 	defer cancel()
 	t.memory.done(err == nil)
-	if leads {
-		_ = t.book.AlertsTold(end, err == nil) // who leads next tells again what is open there
-	}
+	t.sent = err == nil && taking == nil
+	t.settle(end)
 	t.note(ctx, err)
+	if taking != nil {
+		return lookEvery // it may still say how many there are, and would be asked without end
+	}
 	return 0
+}
+
+// settle says to the catalog what became of what was taken from it, as soon as it
+// can be told so. Who leads next tells again what is open there.
+func (t *Teller) settle(ctx context.Context) {
+	if t.taken && t.book.AlertsTold(ctx, t.sent) == nil {
+		t.taken = false
+	}
 }
 
 // Results of [Teller.Observe].

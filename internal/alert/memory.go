@@ -11,7 +11,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
 
-// memoryLimit bounds the alerts in memory. Of more only the number is told.
+// memoryLimit bounds the alerts in memory. Of more nothing is told.
 const memoryLimit = 10_000
 
 // state is what is to be told of an alert: the same as in the catalog.
