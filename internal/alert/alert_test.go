@@ -437,10 +437,10 @@ func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
 
 func TestNamesAreNoMarkup(t *testing.T) {
 	a := refused("<!channel> & `x` *y*\n" + strings.Repeat("z", 300))
-	a.Integration = "<https://evil.example|acme>"
+	a.Integration, a.Reason = "<https://evil.example|acme>", "<!here>"
 	got := text(&catalog.Telling{Opened: []*catalog.Alert{&a}, Count: catalog.AlertCount{Opened: 1}}, time.Now())
 	if !strings.Contains(got, "`&lt;!channel&gt; &amp; 'x' *y* zz") || !strings.Contains(got, "`&lt;https://evil.example|acme&gt;`") ||
-		strings.Contains(got, "<!channel") || strings.Contains(got, strings.Repeat("z", longest+1)) || len(got) > 600 || strings.Count(got, "\n") != 0 {
+		strings.Contains(got, "<!channel") || strings.Contains(got, "<!here") || strings.Contains(got, strings.Repeat("z", longest+1)) || len(got) > 600 || strings.Count(got, "\n") != 0 {
 		t.Error(got)
 	}
 }
