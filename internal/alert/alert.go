@@ -131,7 +131,7 @@ func (t *Teller) Run(ctx context.Context) {
 
 // cede lets another node tell.
 func (t *Teller) cede(ctx context.Context) {
-	t.leads, t.asked = false, time.Time{}
+	t.leads, t.asked, t.closing = false, time.Time{}, nil
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = t.book.CedeAlerts(end, t.owner) // then it takes 30 seconds
@@ -191,15 +191,14 @@ func (t *Teller) settle(ctx context.Context) bool {
 // tell sends one message.
 func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	all := t.memory.take()
+	more := &catalog.Telling{}
+	var taking error
 	if leads {
-		more, err := t.book.TellAlerts(ctx, named)
-		if err != nil {
-			leads, more = false, &catalog.Telling{} // it is away; what is in memory is told all the same
+		if more, taking = t.book.TellAlerts(ctx, named); taking != nil {
+			more = &catalog.Telling{} // it is away; what is in memory is told all the same
 		}
-		all = join(all, more)
-	} else {
-		all = join(all, &catalog.Telling{})
 	}
+	all = join(all, more)
 	var err error
 	if n := all.Count.Opened + all.Count.Resolved; n > 0 {
 		err = s.send(ctx, text(all, t.now()))
@@ -210,10 +209,13 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	}
 	t.memory.done(err == nil)
 	if leads {
-		t.closing = new(err == nil)
+		t.closing = new(err == nil && taking == nil) // its answer alone may be lost
 		t.settle(ctx)
 	}
 	t.note(ctx, err)
+	if taking != nil {
+		return lookEvery // it may still say how many there are, and would be asked without end
+	}
 	return 0
 }
 

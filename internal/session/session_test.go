@@ -126,6 +126,29 @@ func TestATokenExpires(t *testing.T) {
 	d.opens(d.Sessions, token, ErrExpired)
 }
 
+// Base64 leaves bits of the last letter to choice, and Go's decoder passes over
+// line ends.
+func TestOfTextsForTheSameBytesOneIsTheToken(t *testing.T) {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	d := newDesk(t)
+	for _, id := range []string{"c", "c-", "c-1"} { // of each length, by three
+		s := full()
+		s.Connection = id
+		token := d.seal(s)
+		for _, last := range letters {
+			other := token[:len(token)-1] + string(last)
+			if other == token {
+				d.opens(d.Sessions, other, nil)
+			} else {
+				d.opens(d.Sessions, other, ErrUnknown)
+			}
+		}
+		for _, other := range []string{token + "\n", token[:40] + "\r\n" + token[40:], token + "=", token + " "} {
+			d.opens(d.Sessions, other, ErrUnknown)
+		}
+	}
+}
+
 func TestWhatIsNoTokenIsRefused(t *testing.T) {
 	d := newDesk(t)
 	token := d.seal(full())
