@@ -44,22 +44,17 @@ Without an id it gets a random one. For a connection that is there already, see
 caddy apikey-inject rotate.`,
 		RunE: operate(createConnection),
 	})
-	create.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
-	create.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
+	descriptionFlags(create)
 	endFlag(create)
-	create.Flags().String("metadata", "", "Metadata, a JSON object")
-	create.Flags().String("end-user", "", "The id of the end user it belongs to")
-	create.Flags().String("end-user-email", "", "The end user's email")
-	create.Flags().String("end-user-name", "", "The end user's display name")
 	remove := operatorFlags(&cobra.Command{
 		Use:   "delete <integration> <connection>",
 		Short: "Deletes a connection, and destroys every version of its key",
 		RunE:  operate(deleteConnection),
 	})
 	return group(&cobra.Command{
-		Use:   "connections list|show|create|delete",
+		Use:   "connections list|show|create|update|delete",
 		Short: "Manages connections in the running Caddy",
-	}, list, show, create, remove)
+	}, list, show, create, updateConnectionCommand(), remove)
 }
 
 func createConnection(fl caddycmd.Flags, o operator) error {
@@ -92,7 +87,17 @@ func createConnection(fl caddycmd.Flags, o operator) error {
 	return enterConnection(fl, o, http.MethodPost, "connections", body, "Made")
 }
 
-// connectionBody is what the flags of create say.
+// descriptionFlags are those of what describes a connection.
+func descriptionFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
+	cmd.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
+	cmd.Flags().String("metadata", "", "Metadata, a JSON object")
+	cmd.Flags().String("end-user", "", "The id of the end user it belongs to")
+	cmd.Flags().String("end-user-email", "", "The end user's email")
+	cmd.Flags().String("end-user-name", "", "The end user's display name")
+}
+
+// connectionBody is what the flags of create and update say.
 func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
 	body := make(map[string]any)
 	for flag, field := range map[string]string{"connection-config": "connection_config", "tag": "tags"} {
@@ -143,15 +148,10 @@ func enterConnection(fl caddycmd.Flags, o operator, method, path string, body an
 	if err := o.do(method, path, body, &raw); err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, raw)
-	}
-	var c connectionView
-	if err := json.Unmarshal(raw, &c); err != nil {
+	return present(fl, raw, func(c *connectionView) error {
+		_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
 		return err
-	}
-	_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
-	return err
+	})
 }
 
 func deleteConnection(fl caddycmd.Flags, o operator) error {
@@ -159,5 +159,5 @@ func deleteConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), nil, "Deleted connection "+id+" of "+integration+", and its key")
+	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), "Deleted connection "+id+" of "+integration+", and its key")
 }

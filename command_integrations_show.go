@@ -60,22 +60,10 @@ func listIntegrations(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, all)
-	}
-	if len(all) == 0 {
-		_, err := fmt.Println("There are no integrations.")
-		return err
-	}
-	rows := make([][]string, 0, len(all))
-	for _, raw := range all {
-		var i integrationView
-		if err := json.Unmarshal(raw, &i); err != nil {
-			return err
-		}
-		rows = append(rows, []string{i.UniqueKey, i.Config.BaseURL, i.Config.Placement, i.Config.Name, i.Source, i.state()})
-	}
-	return printTable(os.Stdout, []string{"INTEGRATION", "BASE URL", "PLACEMENT", "NAME", "FROM", "STATE"}, rows)
+	return presentAll(fl, all, "There are no integrations.",
+		[]string{"INTEGRATION", "BASE URL", "PLACEMENT", "NAME", "FROM", "STATE"}, func(i *integrationView) []string {
+			return []string{i.UniqueKey, i.Config.BaseURL, i.Config.Placement, i.Config.Name, i.Source, i.state()}
+		})
 }
 
 func showIntegration(fl caddycmd.Flags, o operator) error {
@@ -89,22 +77,17 @@ func showIntegration(fl caddycmd.Flags, o operator) error {
 	if err := o.do(http.MethodGet, integrationPath(key, ""), nil, &answer); err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, answer.Data)
-	}
-	var i integrationView
-	if err := json.Unmarshal(answer.Data, &i); err != nil {
-		return err
-	}
-	changed := since(i.UpdatedAt)
-	if i.Source == "config" { // which keeps no times
-		changed = ""
-	}
-	statuses, after := i.refusals()
-	return printPairs(os.Stdout,
-		[2]string{"Integration", i.UniqueKey}, [2]string{"Display name", i.DisplayName}, [2]string{"Provider", i.Provider},
-		[2]string{"Base URL", i.Config.BaseURL}, [2]string{"Placement", i.Config.Placement}, [2]string{"Name", i.Config.Name},
-		[2]string{"Template", i.Config.Template}, [2]string{"Label", i.Config.Label}, [2]string{"Max age", i.MaxAge},
-		[2]string{"Refused by", statuses}, [2]string{"Refused after", after},
-		[2]string{"State", i.state()}, [2]string{"From", i.Source}, [2]string{"Changed", changed})
+	return present(fl, answer.Data, func(i *integrationView) error {
+		changed := since(i.UpdatedAt)
+		if i.Source == "config" { // which keeps no times
+			changed = ""
+		}
+		statuses, after := i.refusals()
+		return printPairs(os.Stdout,
+			[2]string{"Integration", i.UniqueKey}, [2]string{"Display name", i.DisplayName}, [2]string{"Provider", i.Provider},
+			[2]string{"Base URL", i.Config.BaseURL}, [2]string{"Placement", i.Config.Placement}, [2]string{"Name", i.Config.Name},
+			[2]string{"Template", i.Config.Template}, [2]string{"Label", i.Config.Label}, [2]string{"Max age", i.MaxAge},
+			[2]string{"Refused by", statuses}, [2]string{"Refused after", after},
+			[2]string{"State", i.state()}, [2]string{"From", i.Source}, [2]string{"Changed", changed})
+	})
 }

@@ -70,8 +70,8 @@ func switchTo(word, did string) func(caddycmd.Flags, operator) error {
 			return err
 		}
 		if id == "" {
-			return o.finish(fl, http.MethodPost, integrationPath(integration, "/"+word), nil, did+" integration "+integration)
+			return o.finish(fl, http.MethodPost, integrationPath(integration, "/"+word), did+" integration "+integration)
 		}
-		return o.finish(fl, http.MethodPost, connectionPath(integration, id, "/"+word), nil, did+" connection "+id+" of "+integration)
+		return o.finish(fl, http.MethodPost, connectionPath(integration, id, "/"+word), did+" connection "+id+" of "+integration)
 	}
 }

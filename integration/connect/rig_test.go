@@ -8,7 +8,6 @@ package connect
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -112,30 +111,8 @@ func (a *reply) is(t *testing.T, status int, code string) *reply {
 // send sends a request to a port, with header lines ("Name: value").
 func (r *rig) send(port int, token, method, path, body string, lines ...string) *reply {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header.Add(name, value)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return &reply{res.StatusCode, res.Header, string(b)}
+	status, header, answer := harness.Call(r.t, r.http, method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), token, body, lines...)
+	return &reply{status, header, answer}
 }
 
 // manage calls the management API, which must answer with this status.

@@ -124,6 +124,62 @@ func TestManyMessagesInAMinuteBecomeFewer(t *testing.T) {
 	})
 }
 
+// The pace, by when messages come: at once as long as it is calm.
+func TestWhenAMessageIsSent(t *testing.T) {
+	tell := func(n *node, from, to int) {
+		for i := range to - from {
+			n.Open(n.ctx, refused(fmt.Sprintf("cust-%05d", from+i)))
+		}
+	}
+	for name, check := range map[string]func(t *testing.T, n *node, c *channel){
+		"many soon after one wait until it is quiet": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 1)
+			time.Sleep(10 * time.Second)
+			tell(n, 1, 20)
+			time.Sleep(quiet - time.Second)
+			wantMessages(t, c, 1)
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2, "19 things")
+		},
+		"one soon after many waits, too": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 20)
+			time.Sleep(10 * time.Second)
+			tell(n, 20, 21)
+			time.Sleep(quiet - time.Second)
+			wantMessages(t, c, 1, "20 things")
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2, "cust-00020")
+		},
+		"it is not waited for without end": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 20)
+			time.Sleep(10 * time.Second)
+			for i := range 100 {
+				tell(n, 20+i, 21+i)
+				time.Sleep(5 * time.Second)
+			}
+			if got := len(c.got()); got != 2 {
+				t.Errorf("%d messages while something came every five seconds, want a second one within %s", got, patience)
+			}
+		},
+		"those of yesterday delay nothing": func(t *testing.T, n *node, c *channel) {
+			for i := range 2 * many {
+				tell(n, i, i+1)
+				time.Sleep(time.Hour)
+			}
+			tell(n, 2*many, 2*many+1)
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2*many+1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, c := newBook(), &channel{}
+				check(t, newNode(t, "one", b, c), c)
+			})
+		})
+	}
+}
+
 func TestOneNodeTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
@@ -184,6 +240,34 @@ func TestWhatWasSentWhileWhoTellsIsStoppedIsNotToldAgain(t *testing.T) {
 	})
 }
 
+func TestWhoHasNobodyToTellLeavesItToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, first, second := newBook(), &channel{}, &channel{}
+		one := newNode(t, "one", b, first)
+		synctest.Wait() // so that it leads
+		two := newNode(t, "two", b, second)
+		one.Drop("one")
+		two.Open(t.Context(), refused("cust-1"))
+		time.Sleep(leadEvery + 2*time.Second)
+		wantMessages(t, second, 1, "cust-1")
+		// And does not think that it still does, when it has somebody again.
+		two.Drop("two")
+		synctest.Wait()
+		one.Use("one", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: first}})
+		synctest.Wait()
+		two.Use("two", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: second}})
+		one.Drop("one")
+		synctest.Wait()
+		time.Sleep(leadEvery)
+		one.Use("one", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: first}})
+		synctest.Wait()
+		one.Open(t.Context(), refused("cust-2"))
+		time.Sleep(2 * time.Second)
+		wantMessages(t, first, 0)
+		wantMessages(t, second, 2, "cust-2")
+	})
+}
+
 func TestWhoTellsAndDiesIsFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
@@ -213,6 +297,33 @@ func TestSlackIsGivenTheTimeItAsksFor(t *testing.T) {
 		n.Open(t.Context(), refused("cust-2"))
 		time.Sleep(30 * time.Second)
 		wantMessages(t, c, 1, "cust-1", "cust-2")
+		c.set(http.StatusServiceUnavailable, http.Header{"Retry-After": {"86400"}})
+		n.Open(t.Context(), refused("cust-3"))
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(time.Hour) // which is the most it gets
+		wantMessages(t, c, 2, "cust-3")
+	})
+}
+
+func TestASlackThatHangsIsCutAndOurOwnEndIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{hangs: true}
+		n := newNode(t, "one", b, c)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(attempt + gather + time.Millisecond)
+		if got := n.failed.Load(); got != 1 {
+			t.Errorf("%d have failed after %s", got, attempt)
+		}
+		time.Sleep(firstRetry + lookEvery)
+		n.stop()
+		if tried := c.set(0, nil); tried != 2 || n.failed.Load() != 1 || n.logged.Len() != 1 {
+			t.Errorf("%d attempts, %d failed, logged %v", tried, n.failed.Load(), n.logged.All())
+		}
+		c.hangs = false
+		newNode(t, "two", b, c)
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 1, "cust-1")
 	})
 }
 
@@ -220,8 +331,10 @@ func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
 		n := newNode(t, "one", b, c)
-		c.set(http.StatusInternalServerError, nil)
+		c.set(http.StatusFound, nil) // is no message that was taken
 		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(time.Minute)
+		c.set(http.StatusInternalServerError, nil)
 		time.Sleep(time.Hour)
 		if tried := c.set(0, nil); tried < 10 || tried > 30 {
 			t.Errorf("%d attempts in an hour", tried)
@@ -232,6 +345,44 @@ func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
 			t.Errorf("logged %v", logged)
 		}
 	})
+}
+
+func TestWhatNeitherSlackNorTheCatalogTookIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := &deafBook{book: newBook()}, &channel{}
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		b.deaf.Store(true)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		if tried := c.set(0, nil); tried == 0 {
+			t.Fatal("nothing was tried")
+		}
+		b.deaf.Store(false)
+		time.Sleep(time.Minute)
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestWhatEndsAndBeginsAnewInMemoryWhileItIsToldIsToldAgainUnlessThatArrived(t *testing.T) {
+	m, now := newMemory(), time.Now()
+	for subject, arrived := range map[string]bool{"arrived": true, "lost": false} {
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.take()
+		m.resolve(subject, now)
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.done(arrived)
+		again := m.take()
+		m.done(true)
+		if got := len(again.Opened) == 1; got == arrived || len(again.Resolved) != 0 {
+			t.Errorf("%s: told %+v", subject, again)
+		}
+		m.resolve(subject, now)
+		if end := m.take(); len(end.Opened) != 0 || len(end.Resolved) != 1 {
+			t.Errorf("%s: its end is %+v", subject, end)
+		}
+		m.done(true)
+	}
 }
 
 func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
@@ -281,6 +432,32 @@ func TestWhatIsInMemoryIsToldOnceSlackTakesIt(t *testing.T) {
 	})
 }
 
+// A catalog may go away between any two questions.
+func TestWhatTheCatalogGaveIsToldOnceWhateverAnswerIsLost(t *testing.T) {
+	for name, lost := range map[string][2]bool{"what is to be told": {true, false}, "that it was told": {false, true}, "both": {true, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			b, c := newBook(), &channel{}
+			n := newNode(t, "one", b, c)
+			time.Sleep(time.Minute)
+			b.setLost(lost[0], lost[1])
+			n.Open(t.Context(), refused("cust-1"))
+			time.Sleep(2 * time.Second)
+			b.setLost(false, false)
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 1, "cust-1")
+			n.Open(t.Context(), refused("cust-2"))
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 2, "cust-2")
+			if strings.Contains(c.got()[1], "cust-1") {
+				t.Errorf("without the answer of %s it was told again: %s", name, c.got()[1])
+			}
+			n.Resolve(t.Context(), refused("cust-1").Subject)
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 3, "Resolved", "cust-1")
+		})
+	}
+}
+
 func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
@@ -298,10 +475,10 @@ func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
 
 func TestNamesAreNoMarkup(t *testing.T) {
 	a := refused("<!channel> & `x` *y*\n" + strings.Repeat("z", 300))
-	a.Integration = "<https://evil.example|acme>"
+	a.Integration, a.Reason = "<https://evil.example|acme>", "<!here>"
 	got := text(&catalog.Telling{Opened: []*catalog.Alert{&a}, Count: catalog.AlertCount{Opened: 1}}, time.Now())
 	if !strings.Contains(got, "`&lt;!channel&gt; &amp; 'x' *y* zz") || !strings.Contains(got, "`&lt;https://evil.example|acme&gt;`") ||
-		strings.Contains(got, "<!channel") || len(got) > 600 || strings.Count(got, "\n") != 0 {
+		strings.Contains(got, "<!channel") || strings.Contains(got, "<!here") || strings.Contains(got, strings.Repeat("z", longest+1)) || len(got) > 600 || strings.Count(got, "\n") != 0 {
 		t.Error(got)
 	}
 }

@@ -5,7 +5,6 @@ package api
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
 
 type createConnection struct {
@@ -184,11 +184,7 @@ func checkConnectionConfig(config map[string]string, fs *faults, clears bool) {
 }
 
 func checkWebhook(s *string, fs *faults) {
-	if s == nil || *s == "" {
-		return
-	}
-	u, err := url.Parse(*s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+	if s != nil && *s != "" && webhook.CheckURL(*s) != nil {
 		fs.add(wrongFormat, "webhook_url_override must be a valid URL", "webhook_url_override")
 	}
 }

@@ -27,10 +27,7 @@ func (a *API) enterConnection(c *call, in *createConnection) (*connectionData, e
 		return nil, err
 	}
 	ctx := c.r.Context()
-	i, err := a.integration(ctx, in.Integration)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noProviderConfig(in.Integration)
-	}
+	i, err := a.known(ctx, in.Integration, noProviderConfig)
 	if err != nil {
 		return nil, err
 	}

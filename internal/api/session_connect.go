@@ -66,10 +66,7 @@ func (a *API) connect(c *call, in *enterKey) (*connected, error) {
 	if !s.Allows(in.Integration) {
 		return nil, refuse(http.StatusBadRequest, "integration_not_allowed", "This connect session is not for integration %q", clipped(in.Integration))
 	}
-	i, err := a.integration(ctx, in.Integration)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noProviderConfig(in.Integration)
-	}
+	i, err := a.known(ctx, in.Integration, noProviderConfig)
 	if err != nil {
 		return nil, err
 	}
