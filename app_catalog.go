@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -111,6 +112,17 @@ func (a *App) directory() (*directory.Directory, *failure) {
 		return nil, fail
 	}
 	return open.dir, nil
+}
+
+// loadWait bounds what a request waits for the integrations after a start.
+const loadWait = 2 * time.Second
+
+// loads waits until a directory has the catalog's integrations, and tells whether
+// it has.
+func (a *App) loads(dir *directory.Directory) bool {
+	ctx, cancel := context.WithTimeout(a.ctx, loadWait)
+	defer cancel()
+	return dir.Ready(ctx) == nil
 }
 
 // openNow returns the catalog, if it can be asked.
