@@ -39,7 +39,6 @@ type exchange struct {
 
 	writer responseWriter
 	body   responseBody
-	first  outbound // the first attempt
 }
 
 // exchangeKey is the context key under which an exchange finds itself.
