@@ -31,11 +31,12 @@ func checkConnectURL(s string) error {
 }
 
 // carriesSession tells whether a request is one of those in whose query Nango's
-// clients put the token of a connect session. It looks at the decoded path, as
-// the API does.
+// clients put the token of a connect session. It looks at the decoded path and
+// query, as the API does; of a query that cannot be decoded nobody knows.
 func carriesSession(r *http.Request, prefix string) bool {
 	path := strings.TrimPrefix(r.URL.Path, prefix)
-	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session" || strings.Contains(r.URL.RawQuery, "session_token")
+	query, err := url.QueryUnescape(r.URL.RawQuery)
+	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session" || err != nil || strings.Contains(query, "session_token")
 }
 
 // skipLog keeps a request out of access logs. The audit says who did what.
