@@ -34,9 +34,14 @@ func checkConnectURL(s string) error {
 // clients put the token of a connect session. It looks at the decoded path and
 // query, as the API does; of a query that cannot be decoded nobody knows.
 func carriesSession(r *http.Request, prefix string) bool {
-	path := strings.TrimPrefix(r.URL.Path, prefix)
 	query, err := url.QueryUnescape(r.URL.RawQuery)
-	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session" || err != nil || strings.Contains(query, "session_token")
+	return bySession(r, prefix) || err != nil || strings.Contains(query, "session_token")
+}
+
+// bySession tells whether a call needs the token of a connect session.
+func bySession(r *http.Request, prefix string) bool {
+	path := strings.TrimPrefix(r.URL.Path, prefix)
+	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session"
 }
 
 // skipLog keeps a request out of access logs. The audit says who did what.

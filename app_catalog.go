@@ -166,6 +166,7 @@ func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	i := &Integration{
 		DisplayName: made.DisplayName, BaseURL: made.BaseURL, KeyPlacement: made.KeyPlacement, KeyName: made.KeyName,
 		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled, Verification: verificationOf(made.Verification),
+		RefusedStatuses: made.RefusedStatuses, RefusedAfter: made.RefusedAfter,
 	}
 	p, err := i.compile()
 	if err != nil {

@@ -115,7 +115,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := ex.roundTrip(t.baseOf(ex), r, out)
 	if err != nil {
 		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
-		if ex.inj.In(err.Error()) {
+		if ex.ren.inj.In(err.Error()) {
 			return nil, errors.New("reading the upstream's answer: it is malformed and holds the key")
 		}
 		return nil, err
@@ -168,9 +168,9 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 		header[name] = values
 	}
 	if placement.InQuery() {
-		out.url.RawQuery = ex.inj.Query(r.URL.RawQuery)
+		out.url.RawQuery = ex.ren.inj.Query(r.URL.RawQuery)
 	} else {
-		header[placement.Name()] = ex.inj.Header()
+		header[placement.Name()] = ex.ren.inj.Header()
 	}
 	out.req.Header = header
 	return &out.req, nil

@@ -103,8 +103,8 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 		}
 		to := h.target
 		ren := to.rendered.Load()
-		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, inj: ren.inj, use: use{ren: ren, entry: to.own}}
-		if _, err := ex.place(r); err != nil { // it holds the copy with the key, too
+		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, use: use{ren: ren, entry: to.own}}
+		if _, err := ex.place(r); err != nil { // the copy with the key is not to be found from there
 			t.Fatal(err)
 		}
 		held[name+": handler"], held[name+": target"], held[name+": transport"] = h, to, h.transport

@@ -2,9 +2,78 @@ package apikeyinject
 
 import (
 	"testing"
+	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/rounds"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
+
+// During a reload both look at the same ring.
+func TestOfTwoConfigurationsTheNewestIsHeard(t *testing.T) {
+	core, logged := observer.New(zap.DebugLevel)
+	older, newer := &App{logger: zap.New(core).Named("older")}, &App{logger: zap.New(core).Named("newer")}
+	ring := &pooledRing{apps: []*App{older, newer}}
+	for _, a := range []*App{older, newer} {
+		a.observer("vault", ring)(keyring.Event{Kind: keyring.StoreDown})
+	}
+	if all := logged.All(); len(all) != 1 || all[0].LoggerName != "newer" {
+		t.Errorf("logged %v", all)
+	}
+}
+
+func TestTheStateOfAKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		is   keyring.Status
+		away bool
+		want string
+	}{
+		"never asked for":              {keyring.Status{State: "missing"}, false, api.StateUnknown},
+		"not there":                    {keyring.Status{State: "missing", Class: keyring.ClassNotFound}, false, api.StateMissing},
+		"fresh":                        {keyring.Status{State: "fresh"}, false, api.StateOK},
+		"fresh, while its store is":    {keyring.Status{State: "fresh"}, true, api.StateOK},
+		"old, as nobody asked for it":  {keyring.Status{State: "stale"}, false, api.StateOK},
+		"old, while its store is away": {keyring.Status{State: "stale"}, true, api.StateStale},
+		"old, and read in vain":        {keyring.Status{State: "stale", Class: keyring.ClassDenied}, false, api.StateStale},
+		"refused":                      {keyring.Status{State: "fresh", Rejected: true}, false, api.StateAuthFailed},
+	} {
+		if got := keyStatus(c.is, c.away).State; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestAnOwnKeyIsDueOnceAnInterval(t *testing.T) {
+	a := &App{}
+	a.tried.due = make(map[rounds.Source]time.Time)
+	s := rounds.Source{Integration: "acme", Own: true, Interval: time.Hour}
+	claim := func() int {
+		ids, err := a.claimTrials(t.Context(), s, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(ids)
+	}
+	_ = claim() // draws when it begins
+	if first := time.Until(a.tried.due[s]); first > 6*time.Minute {
+		t.Errorf("it is first due in %s", first)
+	}
+	a.tried.due[s] = time.Now().Add(time.Minute)
+	if claim() != 0 {
+		t.Error("it is tried before it is due")
+	}
+	a.tried.due[s] = time.Now()
+	if claim() != 1 || claim() != 0 {
+		t.Error("it is not tried once when it is due")
+	}
+	if next := time.Until(a.tried.due[s]); next < 53*time.Minute || next > time.Hour {
+		t.Errorf("it is due again in %s", next)
+	}
+}
 
 func TestADocumentIsOneIntegrationsAndConnections(t *testing.T) {
 	o := &owners{

@@ -85,11 +85,14 @@ func (ex *exchange) fetch(ctx context.Context, ofConnection bool) (overtaken boo
 	case !ex.customer.takes(key):
 		return false, failUnavailable(0) // its store has a newer one, and does not answer
 	}
-	if ex.ren, err = ex.render(key); err != nil {
+	ex.ren, err = ex.render(key)
+	switch {
+	case errors.Is(err, errIncomplete):
+		return false, errConnectionConfig
+	case err != nil:
 		t.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
 		return false, errKeyInvalid
 	}
-	ex.inj = ex.ren.inj
 	return false, nil
 }
 

@@ -95,7 +95,7 @@ func TestLeakOfWhatAnEndUserEnters(t *testing.T) {
 		}
 		return harness.Text(http.StatusUnauthorized, strings.Join(q.Values("X-Api-Key"), "")) // says whom it refuses
 	})
-	token, asQuery := r.session(), r.session()
+	token, asQuery, spelled := r.session(), r.session(), r.session()
 	enter := r.site + "/api-auth/api-key/acme"
 	query := enter + "?connect_session_token=" + url.QueryEscape(asQuery.value)
 	r.send("GET", r.site+"/connect/session", token.value, nil)
@@ -109,6 +109,12 @@ func TestLeakOfWhatAnEndUserEnters(t *testing.T) {
 	r.send("POST", query, "", map[string]string{"apiKey": right.value}) // is used
 	r.send("POST", r.api+"/api-auth/api-key/acme?connect_session_token="+asQuery.value, "", map[string]string{"apiKey": right.value})
 	r.send("GET", r.site+"/?session_token="+token.value, "", nil)
+	for _, at := range []string{r.site, r.api} { // the same parameter, in other letters
+		q := "?connect_session%5Ftoken=" + url.QueryEscape(spelled.value)
+		r.send("GET", at+"/connect/session"+q, "", nil)
+		r.send("POST", at+"/api-auth/api-key/acme"+q, "", map[string]string{"apiKey": wrong.value})
+		r.send("POST", at+"/api%2Dauth/api-key/acme"+q, "", map[string]string{"apiKey": wrong.value})
+	}
 	r.send("GET", r.api+"/connections/"+id+"?provider_config_key=acme", entryToken, nil)
 
 	used := 0
@@ -120,7 +126,7 @@ func TestLeakOfWhatAnEndUserEnters(t *testing.T) {
 	if id == "" || used != 2 {
 		t.Fatalf("connection %q, %d keys were tried: %s", id, used, r.answers.String())
 	}
-	secrets := []canary{right, wrong, inner, token, asQuery}
+	secrets := []canary{right, wrong, inner, token, asQuery, spelled}
 	marker := []canary{canaryOf("the connection", id)}
 	noLeak(t, channel{"the answers", r.answers.String()}, marker, secrets)
 	for _, path := range []string{"/config/", "/metrics", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/apikey_inject/status"} {

@@ -213,6 +213,9 @@ func TestL3OnlyPagesOfAllowedOriginsMayUseTheSite(t *testing.T) {
 			}
 		}
 	}
+	if a := r.send(r.site, token, http.MethodGet, "/connect/session", "", "Origin: "+app, "Origin: https://evil.example"); a.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a page of two origins may read: %v", a.header)
+	}
 	if a := r.enters(token, "acme", "key-1", "Origin: "+app).is(t, http.StatusOK, ""); a.header.Get("Access-Control-Allow-Origin") != app {
 		t.Errorf("the page cannot read the answer: %v", a.header)
 	}
@@ -228,10 +231,29 @@ func TestBrowsersAreToldWhatTheyMayDo(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}
 		}
-		for _, rule := range []string{"default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors " + app} {
-			if policy := h.Get("Content-Security-Policy") + ";"; !strings.Contains(policy, rule+";") || strings.Contains(policy, "unsafe") {
-				t.Errorf("%s: the policy %s lacks %s", path, policy, rule)
-			}
+		if got := h.Get("Content-Security-Policy"); got != sitePolicy+app {
+			t.Errorf("%s: the policy is %s", path, got)
+		}
+	}
+}
+
+// sitePolicy is the policy of the site, but for who may show it.
+const sitePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors "
+
+// CASES.md L3: without a word of the operator every page is a foreign one.
+func TestL3NobodyShowsOrUsesASiteThatNamesNobody(t *testing.T) {
+	t.Parallel()
+	r := newRigOf(t, setting{alone: true})
+	r.integration("acme")
+	token := r.session("acme")
+	h := r.send(r.site, "", http.MethodGet, "/", "").header
+	if policy, older := h.Get("Content-Security-Policy"), h.Get("X-Frame-Options"); policy != sitePolicy+"'none'" || older != "DENY" {
+		t.Errorf("the policy is %s, and for older browsers %q", policy, older)
+	}
+	for _, origin := range []string{app, "null", r.siteURL()} {
+		if got := r.send(r.site, token, http.MethodGet, "/connect/session", "", "Origin: "+origin).header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s may read: %q", origin, got)
 		}
 	}
 }

@@ -82,6 +82,19 @@ func TestAKeyIsTriedBeforeItIsStored(t *testing.T) {
 	}
 }
 
+// What refuses a key in a request refuses it in a trial, and 401 does so anyway.
+func TestAStatusThatRefusesAKeyRefusesItInATrial(t *testing.T) {
+	t.Parallel()
+	up := harness.NewUpstream(t, nil)
+	r := newRig(t, settings{local: true, global: "\t\tintegration own " + up.URL() + " {\n\t\t\tname Authorization\n\t\t\trefused_statuses 419\n\t\t\tverification /me\n\t\t}\n"})
+	for _, status := range []int{419, http.StatusUnauthorized} {
+		up.Always(harness.Text(status, "no"))
+		if a := r.as(ops, http.MethodPost, "/connections", entering("own", "c", "key-1")); a.status != http.StatusBadRequest || a.code(t) != "connection_test_failed" {
+			t.Errorf("by %d it is refused with %d %s", status, a.status, a.body)
+		}
+	}
+}
+
 func TestAVerificationIsSentAsConfigured(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, settings{local: true})

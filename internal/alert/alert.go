@@ -66,6 +66,7 @@ type Teller struct {
 	pace    pace
 	leads   bool
 	asked   time.Time // whether it leads
+	closing *bool     // whether what the catalog gave was told, until it has heard that
 	fails   int
 	notYet  time.Time // Slack asked for time, or failed
 	failing bool      // and this was logged
@@ -130,7 +131,7 @@ func (t *Teller) Run(ctx context.Context) {
 
 // cede lets another node tell.
 func (t *Teller) cede(ctx context.Context) {
-	t.leads, t.asked = false, time.Time{}
+	t.leads, t.asked, t.closing = false, time.Time{}, nil
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = t.book.CedeAlerts(end, t.owner) // then it takes 30 seconds
@@ -142,7 +143,7 @@ func (t *Teller) Announce(ctx context.Context) { _, _ = t.book.LeadAlerts(ctx, t
 
 // look tells what is to be told now, and returns when to look again.
 func (t *Teller) look(ctx context.Context, s *Slack) time.Duration {
-	leads := t.lead(ctx)
+	leads := t.lead(ctx) && t.settle(ctx)
 	count := t.memory.count()
 	if leads {
 		if c, err := t.book.CountAlerts(ctx); err == nil {
@@ -165,22 +166,39 @@ func (t *Teller) lead(ctx context.Context) bool {
 	if now := t.now(); t.asked.IsZero() || now.Sub(t.asked) >= leadEvery {
 		leads, err := t.book.LeadAlerts(ctx, t.owner)
 		t.leads, t.asked = leads && err == nil, now
+		if err == nil && !leads {
+			t.closing = nil // who leads has what was open told again
+		}
 	}
 	return t.leads
+}
+
+// settle says in the catalog what became of the last message, and tells whether
+// it has heard that. It gives nothing of that message again before.
+func (t *Teller) settle(ctx context.Context) bool {
+	if t.closing == nil {
+		return true
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
+	defer cancel()
+	if t.book.AlertsTold(end, *t.closing) != nil {
+		return false
+	}
+	t.closing = nil
+	return true
 }
 
 // tell sends one message.
 func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 	all := t.memory.take()
+	more := &catalog.Telling{}
+	var taking error
 	if leads {
-		more, err := t.book.TellAlerts(ctx, named)
-		if err != nil {
-			leads, more = false, &catalog.Telling{} // it is away; what is in memory is told all the same
+		if more, taking = t.book.TellAlerts(ctx, named); taking != nil {
+			more = &catalog.Telling{} // it is away; what is in memory is told all the same
 		}
-		all = join(all, more)
-	} else {
-		all = join(all, &catalog.Telling{})
 	}
+	all = join(all, more)
 	var err error
 	if n := all.Count.Opened + all.Count.Resolved; n > 0 {
 		err = s.send(ctx, text(all, t.now()))
@@ -189,13 +207,15 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 			t.pace.told(t.now(), n)
 		}
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
-	defer cancel()
 	t.memory.done(err == nil)
 	if leads {
-		_ = t.book.AlertsTold(end, err == nil) // who leads next tells again what is open there
+		t.closing = new(err == nil && taking == nil) // its answer alone may be lost
+		t.settle(ctx)
 	}
 	t.note(ctx, err)
+	if taking != nil {
+		return lookEvery // it may still say how many there are, and would be asked without end
+	}
 	return 0
 }
 

@@ -124,10 +124,68 @@ func TestManyMessagesInAMinuteBecomeFewer(t *testing.T) {
 	})
 }
 
+// The pace, by when messages come: at once as long as it is calm.
+func TestWhenAMessageIsSent(t *testing.T) {
+	tell := func(n *node, from, to int) {
+		for i := range to - from {
+			n.Open(n.ctx, refused(fmt.Sprintf("cust-%05d", from+i)))
+		}
+	}
+	for name, check := range map[string]func(t *testing.T, n *node, c *channel){
+		"many soon after one wait until it is quiet": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 1)
+			time.Sleep(10 * time.Second)
+			tell(n, 1, 20)
+			time.Sleep(quiet - time.Second)
+			wantMessages(t, c, 1)
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2, "19 things")
+		},
+		"one soon after many waits, too": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 20)
+			time.Sleep(10 * time.Second)
+			tell(n, 20, 21)
+			time.Sleep(quiet - time.Second)
+			wantMessages(t, c, 1, "20 things")
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2, "cust-00020")
+		},
+		"it is not waited for without end": func(t *testing.T, n *node, c *channel) {
+			tell(n, 0, 20)
+			time.Sleep(10 * time.Second)
+			for i := range 100 {
+				tell(n, 20+i, 21+i)
+				time.Sleep(5 * time.Second)
+			}
+			if got := len(c.got()); got != 2 {
+				t.Errorf("%d messages while something came every five seconds, want a second one within %s", got, patience)
+			}
+		},
+		"those of yesterday delay nothing": func(t *testing.T, n *node, c *channel) {
+			for i := range 2 * many {
+				tell(n, i, i+1)
+				time.Sleep(time.Hour)
+			}
+			tell(n, 2*many, 2*many+1)
+			time.Sleep(2 * time.Second)
+			wantMessages(t, c, 2*many+1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, c := newBook(), &channel{}
+				check(t, newNode(t, "one", b, c), c)
+			})
+		})
+	}
+}
+
 func TestOneNodeTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
-		one, two := newNode(t, "one", b, c), newNode(t, "two", b, c)
+		one := newNode(t, "one", b, c)
+		synctest.Wait() // so that it leads
+		two := newNode(t, "two", b, c)
 		for _, n := range []*node{one, two} {
 			n.Open(t.Context(), refused("cust-1"))
 		}
@@ -145,6 +203,68 @@ func TestOneNodeTells(t *testing.T) {
 		three.Resolve(t.Context(), refused("cust-2").Subject)
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 3, "Resolved", "cust-2")
+	})
+}
+
+// Two who tell at once would close each other's messages.
+func TestWhoDoesNotLeadTellsNothingOfTheCatalog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		for range 10 { // as another node does
+			if leads, err := b.LeadAlerts(t.Context(), "other"); !leads || err != nil {
+				t.Fatal(leads, err)
+			}
+			if b.asked == 0 {
+				newNode(t, "one", b, c).Open(t.Context(), refused("cust-1"))
+			}
+			time.Sleep(leadEvery)
+		}
+		wantMessages(t, c, 0)
+		time.Sleep(time.Minute) // it died
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestWhatWasSentWhileWhoTellsIsStoppedIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		one := newNode(t, "one", b, c)
+		c.comes = one.cancel
+		one.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		one.stop()
+		wantMessages(t, c, 1, "cust-1")
+		newNode(t, "two", b, c)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 1)
+	})
+}
+
+func TestWhoHasNobodyToTellLeavesItToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, first, second := newBook(), &channel{}, &channel{}
+		one := newNode(t, "one", b, first)
+		synctest.Wait() // so that it leads
+		two := newNode(t, "two", b, second)
+		one.Drop("one")
+		two.Open(t.Context(), refused("cust-1"))
+		time.Sleep(leadEvery + 2*time.Second)
+		wantMessages(t, second, 1, "cust-1")
+		// And does not think that it still does, when it has somebody again.
+		two.Drop("two")
+		synctest.Wait()
+		one.Use("one", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: first}})
+		synctest.Wait()
+		two.Use("two", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: second}})
+		one.Drop("one")
+		synctest.Wait()
+		time.Sleep(leadEvery)
+		one.Use("one", &Slack{URL: secret.New("https://hooks.slack.example/"), Client: &http.Client{Transport: first}})
+		synctest.Wait()
+		one.Open(t.Context(), refused("cust-2"))
+		time.Sleep(2 * time.Second)
+		wantMessages(t, first, 0)
+		wantMessages(t, second, 2, "cust-2")
 	})
 }
 
@@ -177,6 +297,33 @@ func TestSlackIsGivenTheTimeItAsksFor(t *testing.T) {
 		n.Open(t.Context(), refused("cust-2"))
 		time.Sleep(30 * time.Second)
 		wantMessages(t, c, 1, "cust-1", "cust-2")
+		c.set(http.StatusServiceUnavailable, http.Header{"Retry-After": {"86400"}})
+		n.Open(t.Context(), refused("cust-3"))
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(time.Hour) // which is the most it gets
+		wantMessages(t, c, 2, "cust-3")
+	})
+}
+
+func TestASlackThatHangsIsCutAndOurOwnEndIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{hangs: true}
+		n := newNode(t, "one", b, c)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(attempt + gather + time.Millisecond)
+		if got := n.failed.Load(); got != 1 {
+			t.Errorf("%d have failed after %s", got, attempt)
+		}
+		time.Sleep(firstRetry + lookEvery)
+		n.stop()
+		if tried := c.set(0, nil); tried != 2 || n.failed.Load() != 1 || n.logged.Len() != 1 {
+			t.Errorf("%d attempts, %d failed, logged %v", tried, n.failed.Load(), n.logged.All())
+		}
+		c.hangs = false
+		newNode(t, "two", b, c)
+		time.Sleep(2 * time.Second)
+		wantMessages(t, c, 1, "cust-1")
 	})
 }
 
@@ -184,8 +331,10 @@ func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
 		n := newNode(t, "one", b, c)
-		c.set(http.StatusInternalServerError, nil)
+		c.set(http.StatusFound, nil) // is no message that was taken
 		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(time.Minute)
+		c.set(http.StatusInternalServerError, nil)
 		time.Sleep(time.Hour)
 		if tried := c.set(0, nil); tried < 10 || tried > 30 {
 			t.Errorf("%d attempts in an hour", tried)
@@ -198,6 +347,44 @@ func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
 	})
 }
 
+func TestWhatNeitherSlackNorTheCatalogTookIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := &deafBook{book: newBook()}, &channel{}
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		b.deaf.Store(true)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		if tried := c.set(0, nil); tried == 0 {
+			t.Fatal("nothing was tried")
+		}
+		b.deaf.Store(false)
+		time.Sleep(time.Minute)
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestWhatEndsAndBeginsAnewInMemoryWhileItIsToldIsToldAgainUnlessThatArrived(t *testing.T) {
+	m, now := newMemory(), time.Now()
+	for subject, arrived := range map[string]bool{"arrived": true, "lost": false} {
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.take()
+		m.resolve(subject, now)
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.done(arrived)
+		again := m.take()
+		m.done(true)
+		if got := len(again.Opened) == 1; got == arrived || len(again.Resolved) != 0 {
+			t.Errorf("%s: told %+v", subject, again)
+		}
+		m.resolve(subject, now)
+		if end := m.take(); len(end.Opened) != 0 || len(end.Resolved) != 1 {
+			t.Errorf("%s: its end is %+v", subject, end)
+		}
+		m.done(true)
+	}
+}
+
 func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}
@@ -207,6 +394,9 @@ func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 		n.Open(t.Context(), catalog.Alert{Subject: "catalog", Kind: string(notice.CatalogAway)})
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 1, "The catalog is away")
+		if b.asked != 0 {
+			t.Error("the catalog was asked to note that it is away")
+		}
 		n.Open(t.Context(), catalog.Alert{Subject: "store\nvault", Kind: string(notice.StoreDown), Store: "vault"})
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 2, "the store `vault` is away")
@@ -216,6 +406,56 @@ func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		wantMessages(t, c, 3, "The catalog is back", "the store `vault` is back")
 	})
+}
+
+func TestWhatIsInMemoryIsToldOnceSlackTakesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := newBook(), &channel{}
+		b.setAway(true)
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		down := catalog.Alert{Subject: "store\nvault", Kind: string(notice.StoreDown), Store: "vault"}
+		n.Open(t.Context(), down)
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(maxRetry)
+		wantMessages(t, c, 1, "the store `vault` is away")
+		c.set(http.StatusInternalServerError, nil)
+		n.Resolve(t.Context(), down.Subject)
+		time.Sleep(time.Minute)
+		c.set(0, nil)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2, "the store `vault` is back")
+		n.Resolve(t.Context(), down.Subject)
+		time.Sleep(time.Hour)
+		wantMessages(t, c, 2)
+	})
+}
+
+// A catalog may go away between any two questions.
+func TestWhatTheCatalogGaveIsToldOnceWhateverAnswerIsLost(t *testing.T) {
+	for name, lost := range map[string][2]bool{"what is to be told": {true, false}, "that it was told": {false, true}, "both": {true, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			b, c := newBook(), &channel{}
+			n := newNode(t, "one", b, c)
+			time.Sleep(time.Minute)
+			b.setLost(lost[0], lost[1])
+			n.Open(t.Context(), refused("cust-1"))
+			time.Sleep(2 * time.Second)
+			b.setLost(false, false)
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 1, "cust-1")
+			n.Open(t.Context(), refused("cust-2"))
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 2, "cust-2")
+			if strings.Contains(c.got()[1], "cust-1") {
+				t.Errorf("without the answer of %s it was told again: %s", name, c.got()[1])
+			}
+			n.Resolve(t.Context(), refused("cust-1").Subject)
+			time.Sleep(time.Minute)
+			wantMessages(t, c, 3, "Resolved", "cust-1")
+		})
+	}
 }
 
 func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
@@ -235,10 +475,10 @@ func TestNobodyIsToldWhenNobodyIsConfigured(t *testing.T) {
 
 func TestNamesAreNoMarkup(t *testing.T) {
 	a := refused("<!channel> & `x` *y*\n" + strings.Repeat("z", 300))
-	a.Integration = "<https://evil.example|acme>"
+	a.Integration, a.Reason = "<https://evil.example|acme>", "<!here>"
 	got := text(&catalog.Telling{Opened: []*catalog.Alert{&a}, Count: catalog.AlertCount{Opened: 1}}, time.Now())
 	if !strings.Contains(got, "`&lt;!channel&gt; &amp; 'x' *y* zz") || !strings.Contains(got, "`&lt;https://evil.example|acme&gt;`") ||
-		strings.Contains(got, "<!channel") || len(got) > 600 || strings.Count(got, "\n") != 0 {
+		strings.Contains(got, "<!channel") || strings.Contains(got, "<!here") || strings.Contains(got, strings.Repeat("z", longest+1)) || len(got) > 600 || strings.Count(got, "\n") != 0 {
 		t.Error(got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,13 +34,21 @@ type book struct {
 	seen  time.Time
 	away  bool
 	bell  chan struct{}
+	asked int // to open an alert
+
+	loses bool // what TellAlerts answers
+	keeps bool // what was taken, though it is said to have been told
 }
 
 func newBook() *book { return &book{memory: newMemory(), bell: make(chan struct{})} }
 
-func (b *book) ask() error {
+// ask fails as a database does, also where it is asked by who has been stopped.
+func (b *book) ask(ctx context.Context) error {
 	b.lock.Lock()
 	defer b.lock.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b.away {
 		return catalog.ErrUnavailable
 	}
@@ -52,6 +61,12 @@ func (b *book) setAway(away bool) {
 	b.away = away
 }
 
+func (b *book) setLost(loses, keeps bool) {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	b.loses, b.keeps = loses, keeps
+}
+
 func (b *book) ring() {
 	b.lock.Lock()
 	defer b.lock.Unlock()
@@ -59,8 +74,11 @@ func (b *book) ring() {
 	b.bell = make(chan struct{})
 }
 
-func (b *book) OpenAlert(_ context.Context, a catalog.Alert) error {
-	if err := b.ask(); err != nil {
+func (b *book) OpenAlert(ctx context.Context, a catalog.Alert) error {
+	b.lock.Lock()
+	b.asked++
+	b.lock.Unlock()
+	if err := b.ask(ctx); err != nil {
 		return err
 	}
 	b.open(a, time.Now())
@@ -68,8 +86,8 @@ func (b *book) OpenAlert(_ context.Context, a catalog.Alert) error {
 	return nil
 }
 
-func (b *book) ResolveAlert(_ context.Context, subject string) error {
-	if err := b.ask(); err != nil {
+func (b *book) ResolveAlert(ctx context.Context, subject string) error {
+	if err := b.ask(ctx); err != nil {
 		return err
 	}
 	b.resolve(subject, time.Now())
@@ -77,8 +95,8 @@ func (b *book) ResolveAlert(_ context.Context, subject string) error {
 	return nil
 }
 
-func (b *book) LeadAlerts(_ context.Context, owner string) (bool, error) {
-	if err := b.ask(); err != nil {
+func (b *book) LeadAlerts(ctx context.Context, owner string) (bool, error) {
+	if err := b.ask(ctx); err != nil {
 		return false, err
 	}
 	b.lock.Lock()
@@ -93,7 +111,10 @@ func (b *book) LeadAlerts(_ context.Context, owner string) (bool, error) {
 	return true, nil
 }
 
-func (b *book) CedeAlerts(_ context.Context, owner string) error {
+func (b *book) CedeAlerts(ctx context.Context, owner string) error {
+	if err := b.ask(ctx); err != nil {
+		return err
+	}
 	b.lock.Lock()
 	defer b.lock.Unlock()
 	if b.owner == owner {
@@ -102,18 +123,32 @@ func (b *book) CedeAlerts(_ context.Context, owner string) error {
 	return nil
 }
 
-func (b *book) CountAlerts(context.Context) (catalog.AlertCount, error) { return b.count(), b.ask() }
-
-func (b *book) TellAlerts(context.Context, int) (*catalog.Telling, error) {
-	if err := b.ask(); err != nil {
-		return nil, err
-	}
-	return b.take(), nil
+func (b *book) CountAlerts(ctx context.Context) (catalog.AlertCount, error) {
+	return b.count(), b.ask(ctx)
 }
 
-func (b *book) AlertsTold(_ context.Context, ok bool) error {
-	if err := b.ask(); err != nil {
+func (b *book) TellAlerts(ctx context.Context, _ int) (*catalog.Telling, error) {
+	if err := b.ask(ctx); err != nil {
+		return nil, err
+	}
+	told := b.take()
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	if b.loses {
+		return nil, catalog.ErrUnavailable
+	}
+	return told, nil
+}
+
+func (b *book) AlertsTold(ctx context.Context, ok bool) error {
+	if err := b.ask(ctx); err != nil {
 		return err
+	}
+	b.lock.Lock()
+	keeps := b.keeps
+	b.lock.Unlock()
+	if keeps {
+		return catalog.ErrUnavailable
 	}
 	b.done(ok)
 	return nil
@@ -125,6 +160,21 @@ func (b *book) Rung() <-chan struct{} {
 	return b.bell
 }
 
+// deafBook is a book that, when it is deaf, goes away before it hears what became
+// of a message.
+type deafBook struct {
+	*book
+
+	deaf atomic.Bool
+}
+
+func (b *deafBook) AlertsTold(ctx context.Context, ok bool) error {
+	if b.deaf.Load() {
+		return catalog.ErrUnavailable
+	}
+	return b.book.AlertsTold(ctx, ok)
+}
+
 // channel is where messages arrive.
 type channel struct {
 	mu     sync.Mutex
@@ -133,6 +183,8 @@ type channel struct {
 	tried  int
 	status int // of the answers; 0: 200
 	header http.Header
+	comes  func() // is called when a message comes
+	hangs  bool   // it never answers
 }
 
 func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -144,15 +196,29 @@ func (c *channel) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return nil, err
 	}
+	if c.come() {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tried++
 	status := c.status
 	if status == 0 {
 		status = http.StatusOK
 		c.all, c.at = append(c.all, m.Text), append(c.at, time.Now())
 	}
 	return &http.Response{StatusCode: status, Header: c.header, Body: io.NopCloser(bytes.NewReader([]byte("ok"))), Request: req}, nil
+}
+
+// come notes that a message comes, and tells whether it hangs.
+func (c *channel) come() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.comes != nil {
+		c.comes()
+	}
+	c.tried++
+	return c.hangs
 }
 
 func (c *channel) got() []string {
@@ -172,19 +238,27 @@ func (c *channel) set(status int, header http.Header) (tried int) {
 type node struct {
 	*Teller
 
+	ctx    context.Context //nolint:containedctx // of the test
 	logged *observer.ObservedLogs
+	failed atomic.Int32 // messages, by Observe
 	stop   func()
+	cancel func() // is stop, and does not wait for the end
 }
 
 func newNode(t *testing.T, name string, b Book, c *channel) *node {
 	t.Helper()
 	core, logged := observer.New(zapcore.DebugLevel)
-	n := &node{Teller: New(b, name, zap.New(core)), logged: logged}
+	n := &node{Teller: New(b, name, zap.New(core)), ctx: t.Context(), logged: logged}
+	n.Observe = func(result string) {
+		if result == ResultFailed {
+			n.failed.Add(1)
+		}
+	}
 	n.Use(name, &Slack{URL: secret.New("https://hooks.slack.example/services/T0/B0/canary"), Client: &http.Client{Transport: c}})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); n.Run(ctx) }()
-	n.stop = func() { cancel(); <-ended }
+	n.stop, n.cancel = func() { cancel(); <-ended }, cancel
 	t.Cleanup(n.stop)
 	return n
 }

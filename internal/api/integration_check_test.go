@@ -81,6 +81,12 @@ func TestWhatIsWrongWithAnIntegration(t *testing.T) {
 		"an age that is none":                 {over{"max_age": `"soon"`}, []string{`Max age must be a duration such as 90d or 720h @ ["max_age"]`}},
 		"an age below zero":                   {over{"max_age": `"-1h"`}, []string{`Max age must be a duration such as 90d or 720h @ ["max_age"]`}},
 		"an age without end":                  {over{"max_age": `"99999d"`}, []string{`Max age must be at most 3650d @ ["max_age"]`}},
+		"statuses that refuse no key": {over{"refused_statuses": `[399,401,500,"x",401.5]`, "refused_after": `0`}, []string{
+			`Refused statuses must be from 400 to 499 @ ["refused_statuses",0]`, `Refused statuses must be from 400 to 499 @ ["refused_statuses",2]`,
+			`Refused statuses must be a whole number @ ["refused_statuses",3]`, `Refused statuses must be a whole number @ ["refused_statuses",4]`,
+			`Refused after must be at least 1 @ ["refused_after"]`,
+		}},
+		"one status that refuses": {over{"refused_statuses": `401`, "refused_after": `1001`}, []string{`Refused statuses must be an array of numbers @ ["refused_statuses"]`, `Refused after must be at most 1000 @ ["refused_after"]`}},
 		"a verification without a path": {over{"verification": `{"method":"PUT"}`}, []string{
 			`Verification method must be one of: GET, HEAD, POST @ ["verification","method"]`, `Verification path is required @ ["verification","path"]`,
 		}},

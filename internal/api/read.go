@@ -4,6 +4,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -98,6 +99,10 @@ func setQuery(f *field, entry, s string, v reflect.Value, fs *faults) {
 		one.checkText(s, fs, []any{f.name})
 		if v.IsNil() {
 			v.Set(reflect.MakeMap(textsType))
+		}
+		if f.max != nil && v.Len() == *f.max {
+			fs.add(tooBig, fmt.Sprintf("%s must have at most %d entries", f.label, *f.max), f.name)
+			return
 		}
 		v.SetMapIndex(reflect.ValueOf(entry), reflect.ValueOf(s))
 		return

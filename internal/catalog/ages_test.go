@@ -20,6 +20,12 @@ func TestAStepOfAKeysLifeIsToldOnce(t *testing.T) {
 		c := aged("old", 80)
 		aged("older", 95)
 		aged("young", 10)
+		other := aConnection("other", "old")
+		other.KeyVersion, other.KeyUpdatedAt = 7, s.now.Add(-80*day)
+		mustCreate(t, db, other)
+		none := aConnection("acme", "none") // has no key, so far
+		none.KeyVersion, none.KeyUpdatedAt = 0, s.now.Add(-99*day)
+		mustCreate(t, db, none)
 		claim := func(step, days int, want ...string) {
 			t.Helper()
 			before := last(t, db)
@@ -40,6 +46,9 @@ func TestAStepOfAKeysLifeIsToldOnce(t *testing.T) {
 		claim(2, 89)
 		claim(1, 76, "old") // the older one is beyond that
 		claim(1, 76)
+		if got, err := db.ClaimAged(t.Context(), Aging{Integration: "other", Step: 1, Age: 76 * day, Limit: 10}); err != nil || len(got) != 1 {
+			t.Errorf("of another integration %+v are told, %v", got, err)
+		}
 		s.pass(11 * day)
 		claim(3, 90, "old")
 		claim(2, 89)
@@ -62,14 +71,21 @@ func TestNoMoreAreToldThanTheLimit(t *testing.T) {
 		db := s.open()
 		for i := range 7 {
 			c := aConnection("acme", fmt.Sprintf("c%d", i))
-			c.KeyVersion, c.KeyUpdatedAt = 1, s.now.Add(-day)
+			c.KeyVersion, c.KeyUpdatedAt = 1, s.now.Add(-day-time.Duration(i)*time.Minute)
 			mustCreate(t, db, c)
 		}
+		oldest := 6
 		for _, want := range []int{3, 3, 1, 0} {
 			got, err := db.ClaimAged(t.Context(), Aging{Integration: "acme", Step: 2, Age: time.Hour, Limit: 3})
 			must(t, err)
 			if len(got) != want {
 				t.Errorf("claimed %d, want %d", len(got), want)
+			}
+			for _, g := range got {
+				if g.ID != fmt.Sprintf("c%d", oldest) {
+					t.Errorf("claimed %s before c%d, which is older", g.ID, oldest)
+				}
+				oldest--
 			}
 		}
 	})

@@ -32,6 +32,9 @@ func subjects(all []*Alert) (list []string) {
 
 func wantTold(t *testing.T, db *DB, what string, opened, resolved []string) {
 	t.Helper()
+	if c, err := db.CountAlerts(t.Context()); err != nil || c.Opened != len(opened) || c.Resolved != len(resolved) {
+		t.Errorf("%s: counted %+v, %v", what, c, err)
+	}
 	if o, r := told(t, db); !slices.Equal(o, opened) || !slices.Equal(r, resolved) {
 		t.Errorf("%s: told %q and the end of %q, want %q and %q", what, o, r, opened, resolved)
 	}
@@ -65,9 +68,17 @@ func TestAnAlertIsToldOnceAndItsEnd(t *testing.T) {
 		resolve()
 		open()
 		wantTold(t, db, "an end that was none", nil, nil)
+		for range 2 {
+			s.pass(alertAge - time.Minute)
+			open()
+			wantTold(t, db, "one that is seen again and again", nil, nil)
+		}
 		s.pass(alertAge + time.Minute)
 		open()
-		wantTold(t, db, "one that nobody ended", a, nil)
+		if all := taken(t, db); len(all.Opened) != 1 || !all.Opened[0].OpenedAt.Equal(s.now.Truncate(time.Millisecond)) {
+			t.Errorf("of one that nobody ended it is told %+v", all)
+		}
+		must(t, db.AlertsTold(t.Context(), true))
 	})
 }
 
@@ -93,6 +104,52 @@ func TestWhatHappensWhileItIsToldIsNotLost(t *testing.T) {
 		taken(t, db)
 		must(t, db.AlertsTold(t.Context(), false))
 		wantTold(t, db, "one that could not be told", a, nil)
+		must(t, db.OpenAlert(t.Context(), Alert{Subject: "b", Kind: "store_down"}))
+		wantTold(t, db, "another", []string{"b"}, nil)
+		resolve()
+		taken(t, db)
+		must(t, db.ResolveAlert(t.Context(), "b"))
+		must(t, db.AlertsTold(t.Context(), true))
+		wantTold(t, db, "one that ended while another's end was told", nil, []string{"b"})
+	})
+}
+
+func TestWhoTellsHearsOfAnAlert(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := heardSite(t, s)
+		for what, do := range map[string]func() error{
+			"an alert": func() error { return db.OpenAlert(t.Context(), Alert{Subject: "a", Kind: "store_down"}) },
+			"its end":  func() error { return db.ResolveAlert(t.Context(), "a") },
+		} {
+			rung := db.Rung()
+			must(t, do())
+			select {
+			case <-rung:
+			default:
+				t.Errorf("nobody hears of %s", what)
+			}
+		}
+	})
+}
+
+func TestWhatEndsAndBeginsAnewWhileItIsToldIsToldAgainUnlessThatArrived(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := heardSite(t, s)
+		for _, arrived := range []bool{true, false} {
+			subject := fmt.Sprintf("arrived: %t", arrived)
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "store_down"}))
+			taken(t, db)
+			must(t, db.ResolveAlert(t.Context(), subject))
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "store_down"}))
+			must(t, db.AlertsTold(t.Context(), arrived))
+			var again []string
+			if !arrived {
+				again = []string{subject}
+			}
+			wantTold(t, db, subject, again, nil)
+			must(t, db.ResolveAlert(t.Context(), subject))
+			wantTold(t, db, subject, nil, []string{subject})
+		}
 	})
 }
 
@@ -180,12 +237,12 @@ func TestATellingHasTheFirstFewAndTheNumberOfAll(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := heardSite(t, s)
 		for i := range 9 {
-			must(t, db.OpenAlert(t.Context(), Alert{Subject: fmt.Sprint(i), Kind: []string{"auth_failed", "deleted"}[i%2]}))
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: fmt.Sprint(9 - i), Kind: []string{"auth_failed", "deleted"}[i%2]}))
 			s.pass(time.Second)
 		}
 		all, err := db.TellAlerts(t.Context(), 3)
 		must(t, err)
-		if got := subjects(all.Opened); !slices.Equal(got, []string{"0", "1", "2"}) || all.Count.Opened != 9 || !maps.Equal(all.ByKind, map[string]int{"auth_failed": 5, "deleted": 4}) {
+		if got := subjects(all.Opened); !slices.Equal(got, []string{"9", "8", "7"}) || all.Count.Opened != 9 || !maps.Equal(all.ByKind, map[string]int{"auth_failed": 5, "deleted": 4}) {
 			t.Errorf("told %q of %+v, %v", got, all.Count, all.ByKind)
 		}
 	})

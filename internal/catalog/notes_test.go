@@ -95,6 +95,11 @@ func TestARefusedKeyIsAChangeOnce(t *testing.T) {
 				t.Errorf("step %d: %+v", i, c)
 			}
 		}
+		_, err := db.NoteAuthFailure(t.Context(), []Sighting{{Integration: "acme", ID: "cust-1", Version: 3, At: start}}) // comes late
+		must(t, err)
+		if c := mustRead(t, db, "acme", "cust-1"); !c.LastAuthFailureAt.Equal(start.Add(9 * time.Minute)) {
+			t.Errorf("the last failure was at %s", c.LastAuthFailureAt)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -166,6 +167,42 @@ func TestAMessageIsOneNodesAtATime(t *testing.T) {
 			t.Errorf("%d were claimed, want %d", len(claimed), n)
 		}
 	})
+}
+
+func TestWhatIsDueLongestIsClaimedFirst(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := heardSite(t, s)
+		for _, id := range []string{"cust-2", "cust-1", "cust-3"} {
+			mustEnter(t, db, "configured", id)
+			s.pass(time.Second)
+		}
+		for _, want := range []string{"cust-2", "cust-1", "cust-3"} {
+			all, err := db.ClaimMessages(t.Context(), 1, time.Minute)
+			if must(t, err); len(all) != 1 || all[0].Connection != want {
+				t.Errorf("claimed %+v, want that of %s", all, want)
+			}
+		}
+	})
+}
+
+// Who waited for another's claim would be given the same, or claim after him.
+func TestAClaimPassesOverWhatAnotherNodeIsClaiming(t *testing.T) {
+	s := newSite(t, "postgres")
+	a := heardSite(t, s)
+	mustEnter(t, a, "configured", "cust-1")
+	s.pass(time.Second)
+	mustEnter(t, a, "configured", "cust-2")
+	tx, err := a.shared.sql.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer tx.Rollback() //nolint:errcheck // nothing to keep
+	_, err = tx.ExecContext(t.Context(), "UPDATE outbox SET tries = tries + 1 WHERE connection = 'cust-1'")
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	all, err := s.open().ClaimMessages(ctx, 1, time.Minute)
+	if err != nil || len(all) != 1 || all[0].Connection != "cust-2" {
+		t.Errorf("claimed %v, %v", all, err)
+	}
 }
 
 func TestAClaimEndsWithItsLease(t *testing.T) {

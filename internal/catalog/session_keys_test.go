@@ -27,6 +27,12 @@ func TestOfNodesThatMakeASessionKeyAtOnceOneDoes(t *testing.T) {
 		if len(keys) != 1 || keys[0].ID != 1 || len(keys[0].Key.Reveal()) != 32 || !keys[0].MadeAt.Equal(s.now.Truncate(time.Millisecond)) {
 			t.Fatalf("got %v", keys)
 		}
+		must(t, s.open().AddSessionKey(t.Context(), 0, time.Hour))
+		again, err := s.open().SessionKeys(t.Context())
+		must(t, err)
+		if len(again) != 1 || again[0].Key.Reveal() != keys[0].Key.Reveal() {
+			t.Error("who was late has made another of it")
+		}
 	})
 }
 

@@ -13,7 +13,9 @@ func TestAKeyIsDueOnceAnInterval(t *testing.T) {
 		db := s.open()
 		const n = 2*batch + 1
 		for i := range n {
-			mustCreate(t, db, aConnection("acme", fmt.Sprintf("c%04d", i)))
+			c := aConnection("acme", fmt.Sprintf("c%04d", i))
+			c.VerifyAt = s.now
+			mustCreate(t, db, c)
 		}
 		off := aConnection("acme", "off")
 		off.Disabled = true
@@ -22,12 +24,20 @@ func TestAKeyIsDueOnceAnInterval(t *testing.T) {
 		later.VerifyAt = s.now.Add(time.Minute)
 		mustCreate(t, db, later)
 		mustCreate(t, db, aConnection("other", "c0000"))
+		longest := aConnection("acme", "z")
+		longest.VerifyAt = s.now.Add(-time.Minute)
+		mustCreate(t, db, longest)
 		claim := func(limit int) []string {
 			t.Helper()
 			ids, err := db.ClaimVerifications(t.Context(), "acme", limit, time.Hour)
 			must(t, err)
 			return ids
 		}
+		if got := claim(1); len(got) != 1 || got[0] != "z" {
+			t.Errorf("claimed %v before what is due longest", got)
+		}
+		_, err := db.DeleteConnection(t.Context(), "acme", "z")
+		must(t, err)
 		before := last(t, db)
 		if got := append(claim(n-1), claim(n)...); len(got) != n || got[0] != "c0000" || got[n-1] != "c0100" {
 			t.Errorf("claimed %d: %v", len(got), got)
@@ -37,6 +47,9 @@ func TestAKeyIsDueOnceAnInterval(t *testing.T) {
 		}
 		if c := mustRead(t, db, "acme", "c0000"); c.Revision != 1 || c.VerifyAt.Before(s.now.Add(54*time.Minute)) || c.VerifyAt.After(s.now.Add(time.Hour)) || last(t, db) != before {
 			t.Errorf("made of it: %+v", c)
+		}
+		if got, err := db.ClaimVerifications(t.Context(), "other", n, time.Hour); err != nil || len(got) != 1 {
+			t.Errorf("of another integration %v are due, %v", got, err)
 		}
 		s.pass(time.Minute)
 		if got := claim(n); len(got) != 1 || got[0] != "later" {

@@ -64,5 +64,9 @@ func TestAKeyIsRejectedAfterSomeRefusalsInARow(t *testing.T) {
 		if r.count(KeyRejected) != 1 || r.count(KeyAccepted) != 0 {
 			t.Errorf("told %v", r.events)
 		}
+		k = r.want(e, "k2") // of which refusals are counted from one
+		refuse(false)
+		refuse(false)
+		refuse(true)
 	})
 }

@@ -83,12 +83,12 @@ func (f *Failures) keep(network netip.Prefix, l *rate.Limiter) {
 // Network returns what is counted as one: an address of IPv4, also where it is
 // written as one of IPv6, and the 64 bits of IPv6 that one line has.
 func Network(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
+	addr = addr.Unmap()
 	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
-	p, err := addr.Prefix(bits)
+	p, err := addr.Prefix(bits) // which has no zone
 	if err != nil {
 		return netip.Prefix{} // the zero address: all who have none are one
 	}

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
@@ -45,33 +44,58 @@ func TestKindsAreNamesOfEvents(t *testing.T) {
 }
 
 func TestAQueueKeepsTheOrderAndWhoPutsDoesNotWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var got []int
-		hold := make(chan struct{})
+	taken, hold := make(chan int, 4), make(chan struct{})
 		q := notice.NewQueue(3, func(n int) {
+		taken <- n
 			<-hold
-			got = append(got, n)
 		})
 		if !q.Put(0) {
 			t.Fatal("an empty queue had no room")
 		}
-		synctest.Wait() // the function has taken it, and hangs
+	if n := <-taken; n != 0 { // and the function hangs
+		t.Errorf("it handed on %d", n)
+	}
 		for n := 1; n <= 3; n++ {
 			if !q.Put(n) {
 				t.Errorf("no room for %d of 3", n)
 			}
 		}
-		if q.Put(4) || q.Put(5) || q.Dropped() != 2 {
-			t.Errorf("a full queue took more, or counted %d", q.Dropped())
+		if q.Put(4) || q.Put(5) {
+			t.Error("a full queue took more")
 		}
 		close(hold)
-		synctest.Wait()
-		if !slices.Equal(got, []int{0, 1, 2, 3}) {
-			t.Errorf("it handed on %v", got)
+	for want := 1; want <= 3; want++ {
+		if n := <-taken; n != want {
+			t.Errorf("it handed on %d, want %d", n, want)
 		}
-		q.Close()
-		if q.Put(6) {
-			t.Error("a closed queue took something")
+	}
+	if !q.Put(6) || <-taken != 6 {
+		t.Error("with room again it took nothing, or what it had dropped")
+	}
+}
+
+func TestTheNewestCountsAndWhoWaitsHearsOfEachChange(t *testing.T) {
+	var n notice.Newest[string]
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() { n.Use("a", "of a") }, "of a"},
+		{func() { n.Use("b", "of b") }, "of b"},
+		{func() { n.Drop("a") }, "of b"},
+		{func() { n.Use("c", "of c") }, "of c"},
+		{func() { n.Drop("c") }, "of b"},
+		{func() { n.Drop("b") }, ""},
+	} {
+		changed := n.Changed()
+		step.do()
+		select {
+		case <-changed:
+		default:
+			t.Errorf("nobody hears that it is %q", step.want)
 		}
-	})
+		if got, ok := n.Get(); got != step.want || ok != (step.want != "") {
+			t.Errorf("got %q, %v, want %q", got, ok, step.want)
+		}
+		}
 }

@@ -70,6 +70,32 @@ func TestEachKeyIsTriedOnceAnInterval(t *testing.T) {
 	})
 }
 
+func TestLooksArePartedByAPartOfTheInterval(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		10 * time.Second: lookEvery, 5 * time.Minute: 30 * time.Second, time.Hour: lookRare, 24 * time.Hour: lookRare,
+	} {
+		if got := pause(interval); got != want {
+			t.Errorf("of an interval of %s: %s, want %s", interval, got, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // also after a look that found some
+		var looks []time.Time
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		Run(ctx, Config{
+			Sources: func() []Source { return []Source{{Integration: "acme", Interval: time.Hour}} },
+			Claim: func(context.Context, Source, int) ([]string, error) {
+				looks = append(looks, time.Now())
+				return []string{"one"}, nil
+			},
+			Try: func(context.Context, Source, string) {},
+		})
+		if len(looks) < 8 || len(looks) > 10 {
+			t.Errorf("%d looks in ten minutes", len(looks))
+		}
+	})
+}
+
 func TestAHundredThousandKeysAreTriedAtABoundedRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Without the list of times, which would take long to search.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -89,6 +90,33 @@ func TestATokenOpensOnEveryNodeToWhatWasSealed(t *testing.T) {
 	}
 }
 
+// hangingCatalog is one that answers nobody.
+type hangingCatalog struct{ Catalog }
+
+func (hangingCatalog) SessionKeys(ctx context.Context) ([]catalog.SessionKey, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestWhoWaitsBehindACatalogThatHangsMayLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(hangingCatalog{}, time.Now)
+		hour, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { _, _ = s.Seal(hour, full()) }()
+		synctest.Wait()
+		second, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := s.Open(second, Prefix+strings.Repeat("A", 100)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if _, err := s.Seal(second, full()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 func TestATokenExpires(t *testing.T) {
 	d := newDesk(t)
 	token := d.seal(full())
@@ -96,6 +124,29 @@ func TestATokenExpires(t *testing.T) {
 	d.opens(d.Sessions, token, nil)
 	d.now = d.now.Add(time.Millisecond)
 	d.opens(d.Sessions, token, ErrExpired)
+}
+
+// Base64 leaves bits of the last letter to choice, and Go's decoder passes over
+// line ends.
+func TestOfTextsForTheSameBytesOneIsTheToken(t *testing.T) {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	d := newDesk(t)
+	for _, id := range []string{"c", "c-", "c-1"} { // of each length, by three
+		s := full()
+		s.Connection = id
+		token := d.seal(s)
+		for _, last := range letters {
+			other := token[:len(token)-1] + string(last)
+			if other == token {
+				d.opens(d.Sessions, other, nil)
+			} else {
+				d.opens(d.Sessions, other, ErrUnknown)
+			}
+		}
+		for _, other := range []string{token + "\n", token[:40] + "\r\n" + token[40:], token + "=", token + " "} {
+			d.opens(d.Sessions, other, ErrUnknown)
+		}
+	}
 }
 
 func TestWhatIsNoTokenIsRefused(t *testing.T) {

@@ -59,9 +59,12 @@ func TestAReceiverThatHangsDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, r := newOutbox(), &receiver{}
 		var hangs atomic.Bool
+		var under, most atomic.Int32 // attempts under way once it is known to fail
 		hangs.Store(true)
 		r.answer = func(_ int, req *http.Request) (int, error) {
 			if req.URL.Host == "slow.example" && hangs.Load() {
+				most.Store(max(most.Load(), under.Add(1)))
+				defer under.Add(-1)
 				<-req.Context().Done()
 				return 0, req.Context().Err()
 			}
@@ -78,6 +81,11 @@ func TestAReceiverThatHangsDoesNotHoldUpOthers(t *testing.T) {
 		time.Sleep(2 * attempt)
 		if n := o.waiting(); n != crowd {
 			t.Errorf("%d wait, want those of the receiver that hangs, %d", n, crowd)
+		}
+		most.Store(0)
+		time.Sleep(10 * time.Minute)
+		if n := most.Load(); n == 0 || n > failingAtOnce {
+			t.Errorf("%d at once were on their way to a receiver that fails, want %d at most", n, failingAtOnce)
 		}
 		hangs.Store(false)
 		time.Sleep(time.Hour)
@@ -102,6 +110,37 @@ func TestWhatIsLongPastIsNotTold(t *testing.T) {
 		}
 		if n := logged.FilterMessage("a webhook was given up").Len(); n != 1 {
 			t.Errorf("the log has %d lines of it", n)
+		}
+		if n := logged.FilterMessageSnippet("does not take").Len(); n != 0 {
+			t.Error("a receiver that nobody asked was said not to take it")
+		}
+	})
+}
+
+func TestWebhooksThatFindNoPlaceInTheOutboxAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, r := newOutbox(), &receiver{}
+		s, logged, _ := start(t, o)
+		s.Use(1, r.target(home))
+		time.Sleep(time.Hour)
+		if n := logged.Len(); n != 0 {
+			t.Fatalf("%d lines, and none is lost", n)
+		}
+		lost := uint64(0)
+		for _, n := range []uint64{1, 300} {
+			for range n { // one after the other, for five minutes at most
+				o.lost.Add(1)
+				time.Sleep(time.Second)
+			}
+			time.Sleep(2 * time.Minute)
+			lost += n
+			told := uint64(0)
+			for _, line := range logged.FilterMessage("webhooks are lost, because too many wait").All() {
+				told += line.ContextMap()["lost"].(uint64)
+			}
+			if told != lost || logged.Len() > 10 {
+				t.Errorf("%d lines tell of %d that were lost, want %d", logged.Len(), told, lost)
+			}
 		}
 	})
 }

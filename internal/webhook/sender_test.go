@@ -31,8 +31,8 @@ func TestAWebhookIsSentAtOnceAndOnce(t *testing.T) {
 		o.add(catalog.Message{URL: "https://customer.example/own", Operation: catalog.OperationRefresh})
 		synctest.Wait()
 		all := r.got()
-		if len(all) != 3 || o.waiting() != 0 || s.Stats().Delivered != 3 || o.said.Load() != 1 {
-			t.Fatalf("%d sent, %d wait, %+v, said %d times", len(all), o.waiting(), s.Stats(), o.said.Load())
+		if len(all) != 3 || o.waiting() != 0 || s.count(ResultDelivered) != 3 || o.said.Load() != 1 {
+			t.Fatalf("%d sent, %d wait, %v, said %d times", len(all), o.waiting(), s.of, o.said.Load())
 		}
 		own := 0
 		for _, g := range all {
@@ -88,11 +88,22 @@ func TestWhileTheReceiverIsAwayAttemptsGetRarerAndNoneIsLost(t *testing.T) {
 		}
 		away.Store(false)
 		time.Sleep(maxWait + lookEvery)
-		if o.waiting() != 0 || s.Stats().Delivered != 1 || s.Stats().GivenUp != 0 {
-			t.Errorf("it was not delivered when the receiver came back: %+v", s.Stats())
+		if o.waiting() != 0 || s.count(ResultDelivered) != 1 || s.count(ResultGivenUp) != 0 {
+			t.Errorf("it was not delivered when the receiver came back: %v", s.of)
 		}
 		if down, up := logged.FilterMessageSnippet("does not take").Len(), logged.FilterMessageSnippet("takes them again").Len(); down != 1 || up != 1 {
 			t.Errorf("logged %d times that it is away and %d times that it is back, want once each", down, up)
+		}
+		o.add(catalog.Message{Success: true})
+		synctest.Wait()
+		if up := logged.FilterMessageSnippet("takes them again").Len(); up != 1 {
+			t.Errorf("logged %d times that it is back, though it was away once", up)
+		}
+		away.Store(true)
+		o.add(catalog.Message{Success: true})
+		synctest.Wait()
+		if down := logged.FilterMessageSnippet("does not take").Len(); down != 2 {
+			t.Errorf("logged %d times that it is away, though it was twice", down)
 		}
 		if text := fmt.Sprint(logged.All()); strings.Contains(text, "canary") || !strings.Contains(text, "app.example") {
 			t.Errorf("logged %s", text)
@@ -108,8 +119,8 @@ func TestWhatNobodyTakesIsGivenUpAfterThreeDays(t *testing.T) {
 		s.Use(1, r.target(home))
 		o.add(catalog.Message{})
 		time.Sleep(keepFor + maxWait + time.Minute)
-		if o.waiting() != 0 || s.Stats().GivenUp != 1 || logged.FilterMessage("a webhook was given up").Len() != 1 {
-			t.Errorf("%d wait, %+v", o.waiting(), s.Stats())
+		if o.waiting() != 0 || s.count(ResultGivenUp) != 1 || logged.FilterMessage("a webhook was given up").Len() != 1 {
+			t.Errorf("%d wait, %v", o.waiting(), s.of)
 		}
 		for _, g := range r.got() {
 			if g.url != home {
@@ -126,34 +137,54 @@ func TestAReceiverThatIsGoneIsNotAskedAgain(t *testing.T) {
 		s.Use(1, r.target(home))
 		o.add(catalog.Message{})
 		time.Sleep(time.Hour)
-		if len(r.got()) != 1 || o.waiting() != 0 || s.Stats().GivenUp != 1 {
-			t.Errorf("%d attempts, %d wait, %+v", len(r.got()), o.waiting(), s.Stats())
+		if len(r.got()) != 1 || o.waiting() != 0 || s.count(ResultGivenUp) != 1 {
+			t.Errorf("%d attempts, %d wait, %v", len(r.got()), o.waiting(), s.of)
 		}
 	})
 }
 
 func TestAReceiverMayAskForTime(t *testing.T) {
 	for header, want := range map[string]time.Duration{"600": 600 * time.Second, "99999999": maxWait, "soon": 0} {
-		synctest.Test(t, func(t *testing.T) {
-			o, r := newOutbox(), &receiver{header: http.Header{"Retry-After": {header}}}
-			r.answer = func(n int, _ *http.Request) (int, error) {
-				if n == 0 {
-					return http.StatusTooManyRequests, nil
-				}
-				return http.StatusOK, nil
+		testAskedTime(t, http.StatusTooManyRequests, header, want)
+	}
+	testAskedTime(t, http.StatusServiceUnavailable, "600", 600*time.Second)
+	testAskedTime(t, http.StatusInternalServerError, "600", 0) // which asks for nothing
+}
+
+func testAskedTime(t *testing.T, status int, header string, want time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o, r := newOutbox(), &receiver{header: http.Header{"Retry-After": {header}}}
+		r.answer = func(n int, _ *http.Request) (int, error) {
+			if n == 0 {
+				return status, nil
 			}
-			s, _, _ := start(t, o)
-			s.Use(1, r.target(home))
-			o.add(catalog.Message{})
-			time.Sleep(2 * maxWait)
-			all := r.got()
-			if len(all) != 2 {
-				t.Fatalf("%s: %d attempts", header, len(all))
-			}
-			if gap := all[1].at.Sub(all[0].at); gap < want || gap > max(want, firstWait)+lookEvery {
-				t.Errorf("%s: the second attempt came after %s, want %s", header, gap, want)
-			}
-		})
+			return http.StatusOK, nil
+		}
+		s, _, _ := start(t, o)
+		s.Use(1, r.target(home))
+		o.add(catalog.Message{})
+		time.Sleep(2 * maxWait)
+		all := r.got()
+		if len(all) != 2 {
+			t.Fatalf("%d, %s: %d attempts", status, header, len(all))
+		}
+		if gap := all[1].at.Sub(all[0].at); gap < want || gap > max(want, firstWait)+lookEvery {
+			t.Errorf("%d, %s: the second attempt came after %s, want %s", status, header, gap, want)
+		}
+	})
+}
+
+func TestRetryAfterIsSecondsOrADate(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"": 0, "0": 0, "90": 90 * time.Second, "-5": 0, "1.5": 0, "soon": 0,
+		"2147483647": 2147483647 * time.Second, "9223372037": 0, // seconds that no duration holds
+		"Wed, 01 Jul 2026 12:02:00 GMT": 2 * time.Minute, "Wed, 01 Jul 2026 11:59:00 GMT": 0,
+	} {
+		if got := RetryAfter(http.Header{"Retry-After": {header}}, now); got != want {
+			t.Errorf("%q: %s, want %s", header, got, want)
+		}
 	}
 }
 
@@ -235,6 +266,7 @@ func TestWhoIsStoppedLeavesWhatHeBeganToTheNext(t *testing.T) {
 		r.answer = func(_ int, req *http.Request) (int, error) {
 			if hang.Load() {
 				<-req.Context().Done()
+				time.Sleep(time.Second)
 				return 0, req.Context().Err()
 			}
 			return http.StatusOK, nil
@@ -244,7 +276,10 @@ func TestWhoIsStoppedLeavesWhatHeBeganToTheNext(t *testing.T) {
 		o.add(catalog.Message{})
 		synctest.Wait()
 		stop()
-		if logged.Len() != 0 || s.Stats().Failed != 0 {
+		if _, due, _ := o.NextMessage(t.Context()); due.After(time.Now()) {
+			t.Error("it ended before what it had begun was left to the next")
+		}
+		if logged.Len() != 0 || s.count(ResultFailed) != 0 {
 			t.Errorf("our own end was taken for the receiver's: %v", logged.All())
 		}
 		hang.Store(false)

@@ -65,12 +65,16 @@ func TestBothSignaturesAreGood(t *testing.T) {
 	if got := h.Get("X-Nango-Hmac-Sha256"); got != "dc46983557fea127b43af721467eb9b3fde2338fe3e14f51952aa8478c13d355" {
 		t.Errorf("Nango's signature is %s", got)
 	}
+	sign(h, secret.New(signing), "msg_1", at, []byte("body"))
+	if got := h.Get("X-Nango-Hmac-Sha256"); got != "87b7bcdd672d056b7380c5ae3ffd9cffbd91c8c28a318f8e754373a544999bb5" {
+		t.Errorf("Nango's signature by %s is %s", whsec, got)
+	}
 }
 
 func TestSecretsThatSignNothingAreRefused(t *testing.T) {
 	for raw, fine := range map[string]bool{
 		"": false, "short": false, "fifteen bytes..": false, "sixteen bytes...": true,
-		"whsec_": false, "whsec_not base64!": false, "whsec_" + base64.StdEncoding.EncodeToString([]byte("short")): false, signing: true,
+		"whsec_": false, "whsec_not base64!": false, "whsec_" + base64.StdEncoding.EncodeToString([]byte("fifteen bytes..")): false, signing: true,
 	} {
 		err := CheckSecret(secret.New(raw))
 		if (err == nil) != fine {
