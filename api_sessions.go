@@ -31,10 +31,11 @@ func checkConnectURL(s string) error {
 }
 
 // carriesSession tells whether a request is one of those in whose query Nango's
-// clients put the token of a connect session. It looks at the decoded path, as
-// the API does.
+// clients put the token of a connect session. It looks at the decoded path and
+// query, as the API does; of a query that cannot be decoded nobody knows.
 func carriesSession(r *http.Request, prefix string) bool {
-	return bySession(r, prefix) || strings.Contains(r.URL.RawQuery, "session_token")
+	query, err := url.QueryUnescape(r.URL.RawQuery)
+	return bySession(r, prefix) || err != nil || strings.Contains(query, "session_token")
 }
 
 // bySession tells whether a call needs the token of a connect session.

@@ -37,7 +37,6 @@ type exchange struct {
 
 	writer responseWriter
 	body   responseBody
-	first  outbound // the first attempt
 }
 
 // captured is a request as it would have been sent.

@@ -144,10 +144,7 @@ type outbound struct {
 // HandlerError: a rewrite may have led out of the base URL after the handler
 // looked.
 func (ex *exchange) place(r *http.Request) (*http.Request, error) {
-	out := &ex.first
-	if out.req.URL != nil { // a retry; the first attempt's body may still be read
-		out = new(outbound)
-	}
+	out := new(outbound) // not held by ex: fmt, printing a request, walks into its context
 	out.req = *r
 	out.url = *r.URL // not in one statement: that would copy both twice
 	out.req.URL = &out.url
