@@ -275,6 +275,33 @@ func TestARequestWithoutItsInjectionIsNotSent(t *testing.T) {
 	}
 }
 
+// What comes back from a transport is seen by others: logs, error pages, the
+// handlers of a response.
+func TestNothingOfTheKeyComesBack(t *testing.T) {
+	h := newHandler(t, plainIntegration, `{"integration": "acme", "allow": {"anyone": true}}`)
+	u := h.stub()
+	var (
+		back *http.Response
+		fail error
+	)
+	h.proxy = middleware(func(_ http.ResponseWriter, r *http.Request) error {
+		back, fail = h.transport.RoundTrip(r) //nolint:bodyclose // is empty
+		return nil
+	})
+	send(t, h, httptest.NewRequest(http.MethodGet, "/x", nil))
+	if fail != nil || u.got[0].Header.Get("X-Api-Key") != canary {
+		t.Fatalf("the upstream got %v, %v", u.got, fail)
+	}
+	if back.Request == u.got[0] || back.Request.Header.Get("X-Api-Key") != "" {
+		t.Error("the answer leads to the request with the key")
+	}
+	u.err = errors.New("malformed: " + canary)
+	send(t, h, httptest.NewRequest(http.MethodGet, "/x", nil))
+	if fail == nil || strings.Contains(fail.Error(), canary) {
+		t.Errorf("the error is %v", fail)
+	}
+}
+
 func TestNearestWords(t *testing.T) {
 	known := []string{"placement", "name", "template"}
 	for word, want := range map[string]string{

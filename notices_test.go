@@ -1,15 +1,20 @@
 package apikeyinject
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/rounds"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
@@ -23,6 +28,71 @@ func TestOfTwoConfigurationsTheNewestIsHeard(t *testing.T) {
 	}
 	if all := logged.All(); len(all) != 1 || all[0].LoggerName != "newer" {
 		t.Errorf("logged %v", all)
+	}
+}
+
+func TestAKeyOfSeveralIntegrationsIsNobodys(t *testing.T) {
+	a := &App{DefaultStore: "m", modules: map[string]keyStore{"m": &memoryModule{}}}
+	for _, u := range []*keyUse{
+		{label: "acme", key: &KeyReference{Path: "own"}}, {label: "acme", key: &KeyReference{Path: "own"}}, // two routes of one
+		{label: "acme", key: &KeyReference{Path: "shared"}}, {label: "crm", key: &KeyReference{Path: "shared"}},
+	} {
+		a.refs = append(a.refs, u)
+	}
+	a.findOwners()
+	for path, want := range map[string]string{"own": "acme", "shared": ""} {
+		if got, _ := a.whose("m", store.Address{Path: path}); got != want {
+			t.Errorf("%s is %q's, want %q", path, got, want)
+		}
+	}
+}
+
+// A key and its end are two things: another key is the end of both.
+func TestWhatANoticeIsAbout(t *testing.T) {
+	const key, ends = "key\nacme\nc", "ends\nacme\nc"
+	for _, c := range []struct {
+		kind  notice.Kind
+		wrong bool
+		about string
+	}{
+		{notice.AuthFailed, true, key}, {notice.AuthRecovered, false, key}, {notice.Deleted, true, key}, {notice.Denied, true, key},
+		{notice.Invalid, true, key}, {notice.Unavailable, true, key}, {notice.Recovered, false, key}, {notice.Rotated, false, key + "," + ends},
+		{notice.Expiring, true, ends}, {notice.Expired, true, ends},
+		{notice.StoreDown, true, "store\nvault"}, {notice.StoreUp, false, "store\nvault"}, {notice.StoreThrottled, false, ""},
+		{notice.TokenExpiring, true, "token\nvault"}, {notice.TokenReplaced, false, "token\nvault"},
+		{notice.CatalogAway, true, "catalog"}, {notice.CatalogBack, false, "catalog"}, {notice.ConnectionUpdated, false, ""},
+	} {
+		got, wrong := subjectOf(&notice.Notice{Kind: c.kind, Integration: "acme", Connection: "c", Store: "vault"})
+		if strings.Join(got, ",") != c.about || wrong != c.wrong {
+			t.Errorf("%s is about %q, wrong: %v", c.kind, got, wrong)
+		}
+	}
+}
+
+func TestASessionOfWhichNothingIsKnownIsNotCounted(t *testing.T) {
+	counted := func() map[string]float64 {
+		reg := prometheus.NewPedanticRegistry()
+		reg.MustRegister(sessionsTotal)
+		all, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := map[string]float64{}
+		for _, m := range all[0].GetMetric() {
+			by[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+		}
+		return by
+	}
+	for err, want := range map[error]string{
+		nil: "made", session.ErrExpired: "expired", session.ErrUsed: "refused", session.ErrUnknown: "refused", session.ErrBlocked: "refused", catalog.ErrUnavailable: "",
+	} {
+		before := counted()
+		countSession("made", err)
+		for event, n := range counted() {
+			if got := n != before[event]; got != (event == want) {
+				t.Errorf("%v counts as %s: %v", err, event, got)
+			}
+		}
 	}
 }
 

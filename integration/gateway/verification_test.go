@@ -82,6 +82,22 @@ func TestAKeyIsTriedBeforeItIsStored(t *testing.T) {
 	}
 }
 
+func TestADisabledConnectionIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, settings{local: true})
+	r.integration("acme", "")
+	r.connection("acme", "off", "key-1")
+	path := connectionPath("acme", "off")
+	r.api(http.StatusOK, http.MethodPost, strings.Replace(path, "?", "/disable?", 1), "")
+	if a := r.proxy("acme", "off", http.MethodGet, "/x", ""); a.status != http.StatusForbidden || a.code(t) != "disabled" || r.up.Hits() != 0 {
+		t.Errorf("%d %s, %d hits", a.status, a.body, r.up.Hits())
+	}
+	r.api(http.StatusOK, http.MethodPost, strings.Replace(path, "?", "/enable?", 1), "")
+	if a := r.proxy("acme", "off", http.MethodGet, "/x", ""); a.status != http.StatusOK {
+		t.Errorf("enabled: %d %s", a.status, a.body)
+	}
+}
+
 // What refuses a key in a request refuses it in a trial, and 401 does so anyway.
 func TestAStatusThatRefusesAKeyRefusesItInATrial(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,9 @@ func TestAHandlerOfCaddysEventsGetsEachOnce(t *testing.T) {
 	}
 	want("apikey_connection_updated acme cust-1 2 by apikey_inject.events", "apikey_rotated acme cust-1 2 by apikey_inject.events", "apikey_auth_recovered acme cust-1 2 by apikey_inject.events")
 
+	if status, answer := r.do(http.MethodDelete, "/integrations/acme", ""); status/100 == 2 { // is no event, once
+		t.Fatalf("deleted with its connections: %s", answer)
+	}
 	// A handler that hangs delays no request.
 	recorded.Lock()
 	recorded.hold = make(chan struct{})
