@@ -140,6 +140,10 @@ func pick(raw json.RawMessage, names []string) (map[string]json.RawMessage, erro
 	for _, name := range names {
 		switch v := all[name]; string(v) {
 		case "", "null", "{}", `""`:
+		case "false":
+			if name == "forward_webhooks" { // which is true
+				picked[name] = v
+			}
 		default:
 			picked[name] = v
 		}

@@ -55,12 +55,24 @@ func TestWhatANoticeIsAbout(t *testing.T) {
 		wrong bool
 		about string
 	}{
-		{notice.AuthFailed, true, key}, {notice.AuthRecovered, false, key}, {notice.Deleted, true, key}, {notice.Denied, true, key},
-		{notice.Invalid, true, key}, {notice.Unavailable, true, key}, {notice.Recovered, false, key}, {notice.Rotated, false, key + "," + ends},
-		{notice.Expiring, true, ends}, {notice.Expired, true, ends},
-		{notice.StoreDown, true, "store\nvault"}, {notice.StoreUp, false, "store\nvault"}, {notice.StoreThrottled, false, ""},
-		{notice.TokenExpiring, true, "token\nvault"}, {notice.TokenReplaced, false, "token\nvault"},
-		{notice.CatalogAway, true, "catalog"}, {notice.CatalogBack, false, "catalog"}, {notice.ConnectionUpdated, false, ""},
+		{notice.AuthFailed, true, key},
+		{notice.AuthRecovered, false, key},
+		{notice.Deleted, true, key},
+		{notice.Denied, true, key},
+		{notice.Invalid, true, key},
+		{notice.Unavailable, true, key},
+		{notice.Recovered, false, key},
+		{notice.Rotated, false, key + "," + ends},
+		{notice.Expiring, true, ends},
+		{notice.Expired, true, ends},
+		{notice.StoreDown, true, "store\nvault"},
+		{notice.StoreUp, false, "store\nvault"},
+		{notice.StoreThrottled, false, ""},
+		{notice.TokenExpiring, true, "token\nvault"},
+		{notice.TokenReplaced, false, "token\nvault"},
+		{notice.CatalogAway, true, "catalog"},
+		{notice.CatalogBack, false, "catalog"},
+		{notice.ConnectionUpdated, false, ""},
 	} {
 		got, wrong := subjectOf(&notice.Notice{Kind: c.kind, Integration: "acme", Connection: "c", Store: "vault"})
 		if strings.Join(got, ",") != c.about || wrong != c.wrong {
