@@ -15,12 +15,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// The outcomes of requests that went out. The others are the codes of
-// failures, and failed: the upstream gave no answer.
+// The outcomes of requests that went out. The others are the codes of failures.
 const (
 	outcomeInjected = "injected"
-	outcomeReplayed = "replayed" // sent once more, with another key
-	outcomeFailed   = "upstream_failed"
+	outcomeReplayed = "replayed"        // sent once more, with another key
+	outcomeFailed   = "upstream_failed" // no answer came
 )
 
 // outcomes lists every outcome.

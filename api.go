@@ -44,6 +44,10 @@ type API struct {
 	// Default: links are empty.
 	ConnectURL string `json:"connect_url,omitempty"`
 
+	// How often calls with the token of a connect session may fail from one client
+	// address. Default: 100 in 10m.
+	Failures *FailureLimit `json:"failures,omitempty"`
+
 	// Who is told of connections. Default: nobody.
 	Webhook *Webhook `json:"webhook,omitempty"`
 
@@ -72,9 +76,10 @@ type API struct {
 	// Any reverse_proxy option but upstreams, for the gateway.
 	ProxyRaw json.RawMessage `json:"proxy,omitempty"`
 
-	app     *App
-	manage  *api.API
-	gateway *gateway
+	app      *App
+	manage   *api.API
+	failures failureCount
+	gateway  *gateway
 }
 
 // APIToken is a caller of the API.
@@ -127,6 +132,9 @@ func (a *API) check() error {
 	}
 	if err := checkConnectURL(a.ConnectURL); err != nil {
 		return &fieldError{"connect_url", err}
+	}
+	if err := a.Failures.check(); err != nil {
+		return err
 	}
 	if err := a.Webhook.check(); err != nil {
 		return fmt.Errorf("webhook.%w", err)
@@ -197,6 +205,7 @@ func (a *API) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.manage = a.app.newAPI(api.Config{Catalog: apiCatalog{a.app}, Tokens: tokens, Prefix: a.StripPrefix, ConnectURL: a.ConnectURL})
+	a.failures = a.Failures.counter(ctx.Logger())
 	h := &Handler{Name: "{http.request.header." + headerIntegration + "}", ProxyRaw: a.ProxyRaw}
 	h.StripPrefix, h.Audit = a.StripPrefix+proxyPath, a.Audit
 	h.gateway = true
@@ -255,6 +264,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	}
 	if carriesSession(r, a.StripPrefix) {
 		skipLog(r)
+	}
+	if bySession(r, a.StripPrefix) {
+		a.failures.serve(w, r, a.manage.ServeHTTP)
+		return nil
 	}
 	a.manage.ServeHTTP(w, r)
 	return nil

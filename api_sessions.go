@@ -31,11 +31,32 @@ func checkConnectURL(s string) error {
 }
 
 // carriesSession tells whether a request is one of those in whose query Nango's
-// clients put the token of a connect session. It looks at the decoded path, as
-// the API does.
+// clients put the token of a connect session. It looks at the decoded path and
+// query, as the API does.
 func carriesSession(r *http.Request, prefix string) bool {
+	return bySession(r, prefix) || namesSession(r.URL.RawQuery)
+}
+
+// namesSession tells whether a query may name the token of a session, also in
+// escapes: the page undoes them as well.
+func namesSession(query string) bool {
+	const name = "session_token"
+	if strings.Contains(query, name) {
+		return true
+	}
+	for part := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(part, "=")
+		if plain, err := url.QueryUnescape(key); err == nil && strings.Contains(plain, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// bySession tells whether a call needs the token of a connect session.
+func bySession(r *http.Request, prefix string) bool {
 	path := strings.TrimPrefix(r.URL.Path, prefix)
-	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session" || strings.Contains(r.URL.RawQuery, "session_token")
+	return strings.HasPrefix(path, "/api-auth/") || path == "/connect/session"
 }
 
 // skipLog keeps a request out of access logs. The audit says who did what.

@@ -28,7 +28,8 @@ func (a apiStatic) Integrations() []*catalog.Integration {
 			UniqueKey: key, Provider: "private-api-generic", DisplayName: firstSet(i.DisplayName, key),
 			BaseURL: i.BaseURL, KeyPlacement: firstSet(i.KeyPlacement, "header"), KeyName: i.KeyName,
 			ValueTemplate: firstSet(i.ValueTemplate, inject.DefaultTemplate), KeyLabel: firstSet(i.KeyLabel, "API Key"),
-			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge), Disabled: i.Disabled, ForwardWebhooks: true,
+			Connect: i.Connect.row(), Verification: i.Verification.row(), MaxAge: time.Duration(i.MaxAge),
+			RefusedStatuses: i.RefusedStatuses, RefusedAfter: i.RefusedAfter, Disabled: i.Disabled, ForwardWebhooks: true,
 		})
 	}
 	return list
@@ -102,7 +103,7 @@ func (a apiStatus) Held() iter.Seq2[*catalog.Connection, api.KeyStatus] {
 			return
 		}
 		away := make(map[*heldView]bool)
-		_, views := a.watched()
+		_, views := a.inUse()
 		for _, v := range views {
 			away[v] = v.Health().Down
 		}
@@ -118,7 +119,7 @@ func (a apiStatus) Held() iter.Seq2[*catalog.Connection, api.KeyStatus] {
 
 // Stores implements [api.Status].
 func (a apiStatus) Stores() []api.StoreStatus {
-	_, views := a.watched()
+	_, views := a.inUse()
 	list := make([]api.StoreStatus, 0, len(views))
 	for _, name := range slices.Sorted(maps.Keys(views)) {
 		h := views[name].Health()

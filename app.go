@@ -76,7 +76,6 @@ type App struct {
 	keeper  *custody.Custody
 	keptIn  *openCatalog // of keeper
 	views   map[string]*heldView
-	fixed   map[string]watchedKey // keys of routes, by label, for the gauges
 	tried   triedKeys
 	aged    []agedKey
 	refs    []*keyUse // keys of routes
@@ -118,7 +117,7 @@ func (a *App) UnmarshalJSON(data []byte) error {
 // Provision reads the configuration. It reaches out to nothing.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger, a.telling = ctx, ctx.Logger(), make(chan struct{})
-	a.views, a.fixed = make(map[string]*heldView), make(map[string]watchedKey)
+	a.views = make(map[string]*heldView)
 	a.nobody = &target{integration: new(Integration), label: nobody, labelValue: nobody, counters: countersOf(nobody)}
 	if err := a.compile(); err != nil {
 		return err
@@ -157,8 +156,8 @@ func (a *App) compile() error {
 // checkUniqueKey refuses what cannot name an integration.
 func checkUniqueKey(s string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789~:.@ _-"
-	if s == "" || len(s) > 255 || strings.Trim(s, allowed) != "" {
-		return fmt.Errorf("%q is no unique key: 1 to 255 letters, digits, spaces and ~:.@_- are allowed", s)
+	if s == "" || len(s) > 255 || strings.Trim(s, allowed) != "" || strings.TrimSpace(s) != s {
+		return fmt.Errorf("%q is no unique key: 1 to 255 letters, digits, spaces and ~:.@_- are allowed, no space at its ends", s)
 	}
 	return nil
 }

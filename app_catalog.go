@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -113,6 +114,17 @@ func (a *App) directory() (*directory.Directory, *failure) {
 	return open.dir, nil
 }
 
+// loadWait bounds what a request waits for the integrations after a start.
+const loadWait = 2 * time.Second
+
+// loads waits until a directory has the catalog's integrations, and tells whether
+// it has.
+func (a *App) loads(dir *directory.Directory) bool {
+	ctx, cancel := context.WithTimeout(a.ctx, loadWait)
+	defer cancel()
+	return dir.Ready(ctx) == nil
+}
+
 // openNow returns the catalog, if it can be asked.
 func (a *App) openNow() (*openCatalog, *failure) {
 	p := a.opened.Load()
@@ -166,6 +178,7 @@ func (a *App) targetOfAPI(made *directory.Integration) (*target, error) {
 	i := &Integration{
 		DisplayName: made.DisplayName, BaseURL: made.BaseURL, KeyPlacement: made.KeyPlacement, KeyName: made.KeyName,
 		ValueTemplate: made.ValueTemplate, KeyLabel: made.KeyLabel, Disabled: made.Disabled, Verification: verificationOf(made.Verification),
+		RefusedStatuses: made.RefusedStatuses, RefusedAfter: made.RefusedAfter,
 	}
 	p, err := i.compile()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // Egress opens addresses that are closed to integrations made through the API,
 // and to base URLs with `${connectionConfig.NAME}`. These reach public
 // addresses only, unless it says more; the addresses of stores, of the catalog
-// and of Caddy's admin endpoint they never reach. What the Caddy configuration
+// and of Caddy's admin endpoints they never reach. What the Caddy configuration
 // itself names is not concerned.
 type Egress struct {
 	// What is opened: `private_ranges` (without loopback), a range such as
@@ -54,11 +54,13 @@ func (a *App) provisionEgress() error {
 }
 
 // neverDialled lists where no integration of the API may lead: to the stores,
-// the catalog, and Caddy's admin endpoint.
+// the catalog, and Caddy's admin endpoints.
 func (a *App) neverDialled() []string {
 	never := a.catalogConfig.Servers()
-	if admin := dialled(adminAddress(a.ctx)); admin != "" {
-		never = append(never, admin)
+	for _, listen := range adminAddresses(a.ctx) {
+		if admin := dialled(listen); admin != "" {
+			never = append(never, admin)
+		}
 	}
 	for _, mod := range a.modules {
 		if v, ok := mod.(*VaultStore); ok {
@@ -70,23 +72,42 @@ func (a *App) neverDialled() []string {
 	return never
 }
 
-// adminAddress returns where the admin endpoint of the configuration listens.
-func adminAddress(ctx caddy.Context) string {
-	address := caddy.DefaultAdminListen
+// adminAddresses returns where the admin endpoints of the configuration listen,
+// the remote one as well if there is one.
+func adminAddresses(ctx caddy.Context) []string {
+	local := caddy.DefaultAdminListen
 	if env := os.Getenv("CADDY_ADMIN"); env != "" {
-		address = env
+		local = env
 	}
 	// Caddy shows a module every part of its configuration but this one. A field
 	// that is not there any longer leaves the default guarded.
-	cfg := reflect.Indirect(reflect.ValueOf(ctx).FieldByName("cfg"))
-	if cfg.Kind() == reflect.Struct {
-		if admin := reflect.Indirect(cfg.FieldByName("Admin")); admin.Kind() == reflect.Struct {
-			if listen := admin.FieldByName("Listen"); listen.Kind() == reflect.String && listen.String() != "" {
-				address = caddy.NewReplacer().ReplaceAll(listen.String(), "")
-			}
-		}
+	admin := below(reflect.ValueOf(ctx), "cfg", "Admin")
+	addresses := []string{listenOf(admin, local)}
+	if remote := below(admin, "Remote"); remote.IsValid() {
+		addresses = append(addresses, listenOf(remote, caddy.DefaultRemoteAdminListen))
 	}
-	return address
+	return addresses
+}
+
+// below follows fields of structs, and is invalid where one is not there or
+// leads to nothing.
+func below(v reflect.Value, names ...string) reflect.Value {
+	for _, name := range names {
+		if v.Kind() != reflect.Struct {
+			return reflect.Value{}
+		}
+		v = reflect.Indirect(v.FieldByName(name))
+	}
+	return v
+}
+
+// listenOf returns where an endpoint of that configuration listens.
+func listenOf(endpoint reflect.Value, otherwise string) string {
+	listen := below(endpoint, "Listen")
+	if listen.Kind() != reflect.String || listen.String() == "" {
+		return otherwise
+	}
+	return caddy.NewReplacer().ReplaceAll(listen.String(), "")
 }
 
 // dialled returns host and port of an address that Caddy listens on. It is empty

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/apikeyinject/caddy-apikey-inject/internal/egress"
 )
 
@@ -64,6 +66,35 @@ func TestEveryAddressOfAnAdminEndpointIsUnderstood(t *testing.T) {
 		}
 		if never := app.neverDialled(); guarded != "" && !slices.Contains(never, guarded) {
 			t.Errorf("%s: guarded are %q, want %s among them", listen, never, guarded)
+		}
+	}
+}
+
+// Caddy's remote administration is an endpoint of its own.
+func TestEgressNeverLeadsToTheRemoteAdminEndpoint(t *testing.T) {
+	for admin, guarded := range map[string][]string{
+		`{"remote": {}}`: {"localhost:2019", ":2021"},
+		`{"remote": {"listen": "10.0.0.1:4021"}}`:                                       {"localhost:2019", "10.0.0.1:4021"},
+		`{"listen": "localhost:2999", "remote": {"listen": "{env.REMOTE_ADMIN}:4021"}}`: {"localhost:2999", "10.0.0.2:4021"},
+		`{"disabled": true, "remote": {"listen": "unix//run/remote.sock"}}`:             {"localhost:2019"},
+		`{"listen": "localhost:2999"}`:                                                  {"localhost:2999"},
+	} {
+		t.Setenv("REMOTE_ADMIN", "10.0.0.2")
+		cfg := &caddy.Config{Admin: new(caddy.AdminConfig), AppsRaw: caddy.ModuleMap{"apikey_inject": json.RawMessage(appConfig(t, ""))}}
+		if err := json.Unmarshal([]byte(admin), cfg.Admin); err != nil {
+			t.Fatal(err)
+		}
+		ctx, err := provisionWhole(t, cfg)
+		if err != nil {
+			t.Fatalf("%s: %v", admin, err)
+		}
+		app, err := loadApp(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		never := slices.DeleteFunc(app.neverDialled(), func(address string) bool { return strings.HasSuffix(address, ":1") }) // the store's
+		if !slices.Equal(never, guarded) {
+			t.Errorf("%s: guarded are %q, want %q", admin, never, guarded)
 		}
 	}
 }

@@ -59,6 +59,14 @@ func (o outbox) NextMessage(ctx context.Context) (waiting int, due time.Time, er
 	return waiting, due, err
 }
 
+// Crowded implements [webhook.Outbox].
+func (o outbox) Crowded() uint64 {
+	if db, err := o.db(); err == nil {
+		return db.Crowded()
+	}
+	return 0
+}
+
 // Rung implements [webhook.Outbox] and [alert.Book]. A catalog that is not open
 // is looked for now and then.
 func (p *pooledCatalog) Rung() <-chan struct{} {

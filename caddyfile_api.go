@@ -20,7 +20,7 @@ func init() {
 }
 
 var (
-	apiWords     = []string{"token", "strip_prefix", "connect_url", "base_url_override", "webhook", "slack", "retry_methods", "retry_max_wait", "dashboard", "audit", "proxy"}
+	apiWords     = []string{"token", "strip_prefix", "connect_url", "failures", "base_url_override", "webhook", "slack", "retry_methods", "retry_max_wait", "dashboard", "audit", "proxy"}
 	tokenWords   = []string{"scopes", "integrations", "connections"}
 	webhookWords = []string{"secret"}
 )
@@ -35,6 +35,7 @@ var (
 //	        connections  <ids...>
 //	    }
 //	    connect_url       <url>
+//	    failures          <events> <window>
 //	    strip_prefix      <prefix>
 //	    base_url_override <unique key> <hosts...>
 //	    webhook <url> {
@@ -69,6 +70,8 @@ func parseAPI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			err = p.once(d, func() error { return checkedArg(d, &a.StripPrefix, checkStripPrefix) })
 		case "connect_url":
 			err = p.once(d, func() error { return checkedArg(d, &a.ConnectURL, checkConnectURL) })
+		case "failures":
+			err = p.once(d, func() error { return failureArgs(d, &a.Failures) })
 		case "webhook":
 			err = p.once(d, func() error { return a.parseWebhook(d) })
 		case "slack":

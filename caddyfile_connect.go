@@ -52,7 +52,7 @@ func parseConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		case "brand":
 			parse = func() error { return c.parseBrand(d) }
 		case "failures":
-			parse = func() error { return c.failureArgs(d) }
+			parse = func() error { return failureArgs(d, &c.Failures) }
 		default:
 			return nil, d.Errf("unknown subdirective %q of apikey_inject_connect%s; known are %s",
 				word, didYouMean(word, connectWords), strings.Join(connectWords, ", "))
@@ -129,13 +129,14 @@ func (b *Brand) colourArgs(d *caddyfile.Dispenser) error {
 }
 
 // failureArgs reads how often calls may fail in which time.
-func (c *Connect) failureArgs(d *caddyfile.Dispenser) error {
+func failureArgs(d *caddyfile.Dispenser, into **FailureLimit) error {
 	at := here(d)
 	var events, window string
 	if !d.AllArgs(&events, &window) {
 		return arity(at, "failures")
 	}
-	c.Failures = new(FailureLimit)
+	l := new(FailureLimit)
+	*into = l
 	n, err := strconv.Atoi(events)
 	if err != nil || n < 1 {
 		return d.Errf("failures: %q is no number of failures; write: failures %s", events, usages["failures"])
@@ -144,8 +145,8 @@ func (c *Connect) failureArgs(d *caddyfile.Dispenser) error {
 	if err != nil || every <= 0 {
 		return d.Errf("failures: %q is no duration such as 10m", window)
 	}
-	c.Failures.Events, c.Failures.Window = n, caddy.Duration(every)
-	if err := c.Failures.check(); err != nil {
+	l.Events, l.Window = n, caddy.Duration(every)
+	if err := l.check(); err != nil {
 		return d.Errf("failures: %v", fieldCause(err))
 	}
 	return nil

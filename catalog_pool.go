@@ -38,8 +38,11 @@ type pooledCatalog struct {
 	ready  atomic.Pointer[openCatalog]
 	ctx    context.Context
 	cancel context.CancelFunc
-	users  int         // guarded by catalogs
-	timer  *time.Timer // likewise; runs while users is 0
+
+	// Guarded by catalogs.
+	users   int
+	timer   *time.Timer // runs while users is 0
+	lingers int         // counts them: a timer that fired may come too late
 
 	mu       sync.Mutex // not that of catalogs: it is held while directories end, which tell until then
 	apps     []*App     // those started that use it, the newest last
@@ -113,17 +116,23 @@ func (p *pooledCatalog) release() {
 	if p.users--; p.users > 0 {
 		return
 	}
-	p.timer = time.AfterFunc(linger, func() {
-		catalogs.Lock()
-		defer catalogs.Unlock()
-		if p.users > 0 {
-			return
-		}
-		delete(catalogs.byID, p.id)
-		ctx, cancel := context.WithTimeout(context.Background(), closeBudget)
-		defer cancel()
-		p.close(ctx)
-	})
+	p.lingers++
+	n := p.lingers
+	p.timer = time.AfterFunc(linger, func() { p.expire(n) })
+}
+
+// expire ends the n-th linger, and the catalog with it. The lock is held until it
+// is closed: the next one opens the same file.
+func (p *pooledCatalog) expire(n int) {
+	catalogs.Lock()
+	defer catalogs.Unlock()
+	if p.users > 0 || p.lingers != n {
+		return
+	}
+	delete(catalogs.byID, p.id)
+	ctx, cancel := context.WithTimeout(context.Background(), closeBudget)
+	defer cancel()
+	p.close(ctx)
 }
 
 // join makes a the newest configuration of those that use the catalog, and leave
@@ -165,12 +174,16 @@ func (p *pooledCatalog) close(ctx context.Context) {
 // cannot be opened is a mistake, and an error; a server that is away is waited
 // for in the background.
 func (p *pooledCatalog) open(ctx context.Context, logger *zap.Logger) error {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	return p.openLocked(ctx, logger)
+}
+
+func (p *pooledCatalog) openLocked(ctx context.Context, logger *zap.Logger) error {
 	p.telling.Do(func() {
 		p.told.Go(func() { p.webhooks.Run(p.ctx) })
 		p.told.Go(func() { p.alerts.Run(p.ctx) })
 	})
-	p.opening.Lock()
-	defer p.opening.Unlock()
 	if p.ready.Load() != nil || p.waiting {
 		return nil
 	}
@@ -195,8 +208,8 @@ func (p *pooledCatalog) openNow(ctx context.Context, logger *zap.Logger) {
 	if p.ready.Load() != nil || !p.opening.TryLock() {
 		return
 	}
-	p.opening.Unlock()
-	_ = p.open(ctx, logger) // told when the app starts
+	defer p.opening.Unlock()
+	_ = p.openLocked(ctx, logger) // told when the app starts
 }
 
 func (p *pooledCatalog) keepTrying() {

@@ -47,3 +47,21 @@ func TestACatalogThatIsClosedMeanwhileIsLetGo(t *testing.T) {
 	}
 	_ = again.Close()
 }
+
+// A timer that has fired cannot be stopped: what it does may come when the catalog
+// was taken up again, and let go of again.
+func TestALingerThatWasEndedClosesNoCatalog(t *testing.T) {
+	p := acquireCatalog(catalog.Config{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "catalog.db")})
+	p.release()
+	ended := p.lingers
+	if acquireCatalog(p.cfg) != p {
+		t.Fatal("it did not linger")
+	}
+	p.release()
+	p.expire(ended)
+	again := acquireCatalog(p.cfg)
+	defer again.release()
+	if again != p || p.ctx.Err() != nil {
+		t.Error("it was closed as soon as it was let go of")
+	}
+}

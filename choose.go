@@ -129,6 +129,12 @@ func (h *Handler) targetOf(key string) (*target, *failure) {
 		return h.app.nobody, fail
 	}
 	made, ok := dir.Integration(key)
+	if !ok && !dir.Loaded() { // so nobody can say that there is none
+		if !h.app.loads(dir) {
+			return h.app.nobody, failUnavailable(catalogRetry)
+		}
+		made, ok = dir.Integration(key)
+	}
 	if !ok {
 		h.chosen.byKey.Delete(key) // it may have been deleted
 		return h.app.nobody, errUnknownIntegration

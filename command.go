@@ -19,11 +19,12 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "apikey-inject",
-		Usage: "integrations|connections|rotate|disable|enable|status|import|export|check|explain|set|list|delete|rotate-keyset",
+		Usage: "integrations|connections|rotate|disable|enable|refresh|invalidate|status|import|export|check|explain|set|list|delete|rotate-keyset",
 		Short: "Manages integrations, connections and their keys, and explains what becomes of a request",
 		Long: `
 Manages the integrations and connections of the running Caddy, wherever their keys
-are kept: integrations, connections, rotate, disable, enable, status, import, export.
+are kept: integrations, connections, rotate, disable, enable, refresh, invalidate,
+status, import, export.
 
 Checks that every key a configuration names can be read, and explains what becomes of
 a request, and why: check, explain.
@@ -38,7 +39,8 @@ No key is ever shown, and none is ever an argument. Keys that the configuration 
 in a Vault are written with Vault's own tools.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			group(cmd,
-				integrationsCommand(), connectionsCommand(), rotateCommand(), disableCommand(), enableCommand(), statusCommand(),
+				integrationsCommand(), connectionsCommand(), rotateCommand(), disableCommand(), enableCommand(),
+				refreshCommand(), invalidateCommand(), statusCommand(),
 				importCommand(), exportCommand(), checkCommand(), explainCommand(),
 				setCommand(), listCommand(), deleteCommand(), rotateKeysetCommand())
 		},

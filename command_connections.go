@@ -44,21 +44,17 @@ Without an id it gets a random one. For a connection that is there already, see
 caddy apikey-inject rotate.`,
 		RunE: operate(createConnection),
 	})
-	create.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
-	create.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
-	create.Flags().String("metadata", "", "Metadata, a JSON object")
-	create.Flags().String("end-user", "", "The id of the end user it belongs to")
-	create.Flags().String("end-user-email", "", "The end user's email")
-	create.Flags().String("end-user-name", "", "The end user's display name")
+	descriptionFlags(create)
+	endFlag(create)
 	remove := operatorFlags(&cobra.Command{
 		Use:   "delete <integration> <connection>",
 		Short: "Deletes a connection, and destroys every version of its key",
 		RunE:  operate(deleteConnection),
 	})
 	return group(&cobra.Command{
-		Use:   "connections list|show|create|delete",
+		Use:   "connections list|show|create|update|delete",
 		Short: "Manages connections in the running Caddy",
-	}, list, show, create, remove)
+	}, list, show, create, updateConnectionCommand(), remove)
 }
 
 func createConnection(fl caddycmd.Flags, o operator) error {
@@ -87,11 +83,21 @@ func createConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	body["credentials"] = clearCredentials(key)
+	body["credentials"] = clearCredentials(key, fl.String("expires-at"))
 	return enterConnection(fl, o, http.MethodPost, "connections", body, "Made")
 }
 
-// connectionBody is what the flags of create say.
+// descriptionFlags are those of what describes a connection.
+func descriptionFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArray("connection-config", nil, "An entry for ${connectionConfig.name}, name=value; may be repeated")
+	cmd.Flags().StringArray("tag", nil, "A tag, name=value; may be repeated")
+	cmd.Flags().String("metadata", "", "Metadata, a JSON object")
+	cmd.Flags().String("end-user", "", "The id of the end user it belongs to")
+	cmd.Flags().String("end-user-email", "", "The end user's email")
+	cmd.Flags().String("end-user-name", "", "The end user's display name")
+}
+
+// connectionBody is what the flags of create and update say.
 func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
 	body := make(map[string]any)
 	for flag, field := range map[string]string{"connection-config": "connection_config", "tag": "tags"} {
@@ -121,10 +127,19 @@ func connectionBody(fl caddycmd.Flags) (map[string]any, error) {
 	return body, nil
 }
 
+// endFlag is the flag of a key's end.
+func endFlag(cmd *cobra.Command) {
+	cmd.Flags().String("expires-at", "", "When the key runs out: 2027-01-31T00:00:00Z")
+}
+
 // clearCredentials holds a key in clear, for a request's body: keyText would
-// not show it.
-func clearCredentials(key *keyText) map[string]string {
-	return map[string]string{"type": "API_KEY", "apiKey": key.Reveal()}
+// not show it. Without an end the key has none.
+func clearCredentials(key *keyText, end string) map[string]string {
+	c := map[string]string{"type": "API_KEY", "apiKey": key.Reveal()}
+	if end != "" {
+		c["expires_at"] = end
+	}
+	return c
 }
 
 // enterConnection sends a key, and says what became of it.
@@ -133,15 +148,10 @@ func enterConnection(fl caddycmd.Flags, o operator, method, path string, body an
 	if err := o.do(method, path, body, &raw); err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, raw)
-	}
-	var c connectionView
-	if err := json.Unmarshal(raw, &c); err != nil {
+	return present(fl, raw, func(c *connectionView) error {
+		_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
 		return err
-	}
-	_, err := fmt.Printf("%s connection %s of %s, version %d of its key.\n", did, c.ID, c.Integration, c.Version)
-	return err
+	})
 }
 
 func deleteConnection(fl caddycmd.Flags, o operator) error {
@@ -149,5 +159,5 @@ func deleteConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), nil, "Deleted connection "+id+" of "+integration+", and its key")
+	return o.finish(fl, http.MethodDelete, connectionPath(integration, id, ""), "Deleted connection "+id+" of "+integration+", and its key")
 }

@@ -5,7 +5,6 @@ package apikeyinject
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -73,22 +72,10 @@ func listConnections(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, all)
-	}
-	if len(all) == 0 {
-		_, err := fmt.Println("There are no such connections.")
-		return err
-	}
-	rows := make([][]string, 0, len(all))
-	for _, raw := range all {
-		var c connectionView
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return err
-		}
-		rows = append(rows, []string{c.Integration, c.ID, c.Status, versionText(c.Version), ago(c.Age), since(c.LastUsed), c.user()})
-	}
-	return printTable(os.Stdout, []string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "END USER"}, rows)
+	return presentAll(fl, all, "There are no such connections.",
+		[]string{"INTEGRATION", "CONNECTION", "STATUS", "VERSION", "WRITTEN", "USED", "END USER"}, func(c *connectionView) []string {
+			return []string{c.Integration, c.ID, c.Status, versionText(c.Version), ago(c.Age), since(c.LastUsed), c.user()}
+		})
 }
 
 func showConnection(fl caddycmd.Flags, o operator) error {
@@ -100,20 +87,16 @@ func showConnection(fl caddycmd.Flags, o operator) error {
 	if err := o.do(http.MethodGet, connectionPath(integration, id, ""), nil, &raw); err != nil {
 		return err
 	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, raw)
-	}
-	var c connectionView
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return err
-	}
-	metadata := string(c.Metadata)
-	if metadata == "null" {
-		metadata = ""
-	}
-	return printPairs(os.Stdout,
-		[2]string{"Connection", c.ID}, [2]string{"Integration", c.Integration}, [2]string{"Status", c.Status},
-		[2]string{"Key version", versionText(c.Version)}, [2]string{"Key written", ago(c.Age)}, [2]string{"Key fingerprint", c.Credentials.Fingerprint},
-		[2]string{"Last used", since(c.LastUsed)}, [2]string{"Last refused", since(c.LastFailure)}, [2]string{"End user", c.user()},
-		[2]string{"Tags", pairsText(c.Tags)}, [2]string{"Config", pairsText(c.Config)}, [2]string{"Metadata", metadata})
+	return present(fl, raw, func(c *connectionView) error {
+		metadata := string(c.Metadata)
+		if metadata == "null" {
+			metadata = ""
+		}
+		return printPairs(os.Stdout,
+			[2]string{"Connection", c.ID}, [2]string{"Integration", c.Integration}, [2]string{"Status", c.Status},
+			[2]string{"Key version", versionText(c.Version)}, [2]string{"Key written", ago(c.Age)}, [2]string{"Key fingerprint", c.Credentials.Fingerprint},
+			[2]string{"Runs out", since(c.ExpiresAt)},
+			[2]string{"Last used", since(c.LastUsed)}, [2]string{"Last refused", since(c.LastFailure)}, [2]string{"End user", c.user()},
+			[2]string{"Tags", pairsText(c.Tags)}, [2]string{"Config", pairsText(c.Config)}, [2]string{"Metadata", metadata})
+	})
 }

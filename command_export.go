@@ -43,7 +43,8 @@ type exported struct {
 // The fields that an export keeps: those that the API takes.
 var (
 	integrationFields = []string{
-		"unique_key", "provider", "display_name", "forward_webhooks", "integration_config", "connect", "verification", "max_age", "disabled",
+		"unique_key", "provider", "display_name", "forward_webhooks", "integration_config", "connect", "verification", "max_age",
+		"refused_statuses", "refused_after", "disabled",
 	}
 	connectionFields = []string{
 		"provider_config_key", "connection_id", "connection_config", "metadata", "tags", "end_user", "webhook_url_override", "disabled",
@@ -128,7 +129,8 @@ func writeExport(w io.Writer, o operator, only string) (integrations, connection
 	return integrations, connections, err
 }
 
-// pick returns the named fields of an object that hold something.
+// pick returns the named fields of an object that are not as they would be without
+// being named.
 func pick(raw json.RawMessage, names []string) (map[string]json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil {
@@ -137,7 +139,7 @@ func pick(raw json.RawMessage, names []string) (map[string]json.RawMessage, erro
 	picked := make(map[string]json.RawMessage)
 	for _, name := range names {
 		switch v := all[name]; string(v) {
-		case "", "null", "{}", `""`, "false":
+		case "", "null", "{}", `""`:
 		default:
 			picked[name] = v
 		}

@@ -4,6 +4,7 @@ package apikeyinject
 // Caddy.
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,8 +38,20 @@ func TestEveryCommandCanBeBuiltAndTakesNoKey(t *testing.T) {
 		}
 	}
 	walk(root)
-	if want := "integrations|connections|rotate|disable|enable|status|import|export|check|explain|set|list|delete|rotate-keyset"; caddycmd.Commands()["apikey-inject"].Usage != want || seen < 24 {
+	if want := "integrations|connections|rotate|disable|enable|refresh|invalidate|status|import|export|check|explain|set|list|delete|rotate-keyset"; caddycmd.Commands()["apikey-inject"].Usage != want || seen < 24 {
 		t.Errorf("%d commands", seen)
+	}
+}
+
+// Of what is left out an import makes the default: of forward_webhooks that is true.
+func TestWhatIsExportedIsAllThatIsNotTheDefault(t *testing.T) {
+	const raw = `{"unique_key": "acme", "source": "api", "forward_webhooks": false, "disabled": false, "connect": null, "max_age": "", "verification": {}}`
+	fields, err := pick(json.RawMessage(raw), integrationFields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := json.Marshal(fields); string(got) != `{"forward_webhooks":false,"unique_key":"acme"}` {
+		t.Errorf("got %s", got)
 	}
 }
 

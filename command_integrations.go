@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -160,18 +159,11 @@ func changeIntegration(fl caddycmd.Flags, o operator, method, path string, body 
 	if err := o.do(method, path, body, &answer); err != nil {
 		return err
 	}
-	for _, w := range answer.Warnings {
-		fmt.Fprintln(os.Stderr, "Warning: "+w)
-	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, answer.Data)
-	}
-	var i integrationView
-	if err := json.Unmarshal(answer.Data, &i); err != nil {
+	warn(answer.Warnings)
+	return present(fl, answer.Data, func(i *integrationView) error {
+		_, err := fmt.Printf("%s integration %s, to %s.\n", did, i.UniqueKey, i.Config.BaseURL)
 		return err
-	}
-	_, err := fmt.Printf("%s integration %s, to %s.\n", did, i.UniqueKey, i.Config.BaseURL)
-	return err
+	})
 }
 
 func deleteIntegration(fl caddycmd.Flags, o operator) error {
@@ -183,7 +175,7 @@ func deleteIntegration(fl caddycmd.Flags, o operator) error {
 	if fl.Bool("force") {
 		path += "?force=true"
 	}
-	return o.finish(fl, http.MethodDelete, path, nil, "Deleted integration "+key)
+	return o.finish(fl, http.MethodDelete, path, "Deleted integration "+key)
 }
 
 func confirmOrigin(fl caddycmd.Flags, o operator) error {
@@ -191,24 +183,5 @@ func confirmOrigin(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	return o.finish(fl, http.MethodPost, integrationPath(key, "/confirm_origin"), nil, "Keys of "+key+" may go where its base URL leads")
-}
-
-// finish does something that answers with success only.
-func (o operator) finish(fl caddycmd.Flags, method, path string, body any, did string) error {
-	var answer struct {
-		Success  bool     `json:"success"`
-		Warnings []string `json:"warnings,omitempty"`
-	}
-	if err := o.do(method, path, body, &answer); err != nil {
-		return err
-	}
-	for _, w := range answer.Warnings {
-		fmt.Fprintln(os.Stderr, "Warning: "+w)
-	}
-	if fl.Bool("json") {
-		return printJSON(os.Stdout, answer)
-	}
-	_, err := fmt.Println(did + ".")
-	return err
+	return o.finish(fl, http.MethodPost, integrationPath(key, "/confirm_origin"), "Keys of "+key+" may go where its base URL leads")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,23 @@ func (o operator) exists(integration, id string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// finish does something that answers with success only.
+func (o operator) finish(fl caddycmd.Flags, method, path, did string) error {
+	var answer struct {
+		Success  bool     `json:"success"`
+		Warnings []string `json:"warnings,omitempty"`
+	}
+	if err := o.do(method, path, nil, &answer); err != nil {
+		return err
+	}
+	warn(answer.Warnings)
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, answer)
+	}
+	_, err := fmt.Println(did + ".")
+	return err
 }
 
 // integrationPath is the path of an integration, or of something below it.

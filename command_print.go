@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 // printJSON prints for scripts.
@@ -19,6 +22,47 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// present prints what the API has of one thing: as it came for scripts, else as
+// people says.
+func present[View any](fl caddycmd.Flags, raw json.RawMessage, people func(*View) error) error {
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, raw)
+	}
+	v := new(View)
+	if err := json.Unmarshal(raw, v); err != nil {
+		return err
+	}
+	return people(v)
+}
+
+// presentAll is present for a list, which people get as a table, and as a sentence
+// when there is nothing in it.
+func presentAll[View any](fl caddycmd.Flags, all []json.RawMessage, none string, head []string, row func(*View) []string) error {
+	if fl.Bool("json") {
+		return printJSON(os.Stdout, all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Println(none)
+		return err
+	}
+	rows := make([][]string, 0, len(all))
+	for _, raw := range all {
+		v := new(View)
+		if err := json.Unmarshal(raw, v); err != nil {
+			return err
+		}
+		rows = append(rows, row(v))
+	}
+	return printTable(os.Stdout, head, rows)
+}
+
+// warn prints warnings beside what a command prints.
+func warn(warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(os.Stderr, "Warning: "+w)
+	}
 }
 
 // printTable prints rows for a person. A column that holds nothing is left out.

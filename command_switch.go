@@ -13,8 +13,8 @@ import (
 )
 
 func rotateCommand() *cobra.Command {
-	return operatorFlags(&cobra.Command{
-		Use:   "rotate <integration> <connection>",
+	cmd := operatorFlags(&cobra.Command{
+		Use:   "rotate <integration> <connection> [--expires-at <time>]",
 		Short: "Gives a connection another key, read from standard input or asked for",
 		Long: `
 Puts another key in the place of a connection's, in use from the next request on.
@@ -24,6 +24,8 @@ rotation may take.
 	$ pass show acme/cust-1 | caddy apikey-inject rotate acme-internal cust-1`,
 		RunE: operate(rotateConnection),
 	})
+	endFlag(cmd)
+	return cmd
 }
 
 func rotateConnection(fl caddycmd.Flags, o operator) error {
@@ -42,7 +44,7 @@ func rotateConnection(fl caddycmd.Flags, o operator) error {
 	if err != nil {
 		return err
 	}
-	return enterConnection(fl, o, http.MethodPut, connectionPath(integration, id, "/credentials"), clearCredentials(key), "Rotated")
+	return enterConnection(fl, o, http.MethodPut, connectionPath(integration, id, "/credentials"), clearCredentials(key, fl.String("expires-at")), "Rotated")
 }
 
 func disableCommand() *cobra.Command {
@@ -68,8 +70,8 @@ func switchTo(word, did string) func(caddycmd.Flags, operator) error {
 			return err
 		}
 		if id == "" {
-			return o.finish(fl, http.MethodPost, integrationPath(integration, "/"+word), nil, did+" integration "+integration)
+			return o.finish(fl, http.MethodPost, integrationPath(integration, "/"+word), did+" integration "+integration)
 		}
-		return o.finish(fl, http.MethodPost, connectionPath(integration, id, "/"+word), nil, did+" connection "+id+" of "+integration)
+		return o.finish(fl, http.MethodPost, connectionPath(integration, id, "/"+word), did+" connection "+id+" of "+integration)
 	}
 }

@@ -11,13 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/limit"
 	"github.com/apikeyinject/caddy-apikey-inject/web"
 )
 
@@ -41,8 +38,7 @@ type Connect struct {
 	// How often calls from one client address may fail. Default: 100 in 10m.
 	Failures *FailureLimit `json:"failures,omitempty"`
 
-	logger   *zap.Logger
-	failures *limit.Failures
+	failures failureCount
 	brand    *brand
 	api      *api.API
 	policy   string // Content-Security-Policy
@@ -93,7 +89,6 @@ func checkOrigins(field string, list []string) error {
 
 // Provision reads the configuration, and nothing else.
 func (c *Connect) Provision(ctx caddy.Context) error {
-	c.logger = ctx.Logger()
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -102,7 +97,7 @@ func (c *Connect) Provision(ctx caddy.Context) error {
 		return err
 	}
 	app.useAPI()
-	c.failures = c.Failures.counter()
+	c.failures = c.Failures.counter(ctx.Logger())
 	c.api = app.newAPI(api.Config{Catalog: apiCatalog{app}})
 	if c.brand, err = c.Brand.load(); err != nil {
 		return err
@@ -143,7 +138,7 @@ func (c *Connect) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	case !shared && otherSite(r):
 		(&api.Error{Status: http.StatusForbidden, Code: "forbidden", Message: "Pages of this origin may not use this site"}).Write(w)
 	default:
-		c.serveAPI(w, r)
+		c.failures.serve(w, r, c.api.ServeConnect)
 	}
 	return nil
 }

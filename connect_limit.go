@@ -1,6 +1,6 @@
 package apikeyinject
 
-// This file holds how often who uses the Connect page's site may fail.
+// This file holds how often who enters a key with a connect session may fail.
 
 import (
 	"net/http"
@@ -51,7 +51,7 @@ func (l *FailureLimit) check() error {
 }
 
 // counter returns the count of failures. It begins anew with each configuration.
-func (l *FailureLimit) counter() *limit.Failures {
+func (l *FailureLimit) counter(logger *zap.Logger) failureCount {
 	if l == nil {
 		l = new(FailureLimit)
 	}
@@ -62,14 +62,20 @@ func (l *FailureLimit) counter() *limit.Failures {
 	if window == 0 {
 		window = defaultFailureWindow
 	}
-	return limit.NewFailures(events, window, time.Now)
+	return failureCount{limit.NewFailures(events, window, time.Now), logger}
 }
 
-// serveAPI answers a call, unless too many from its address have failed. Calls
+// failureCount counts by address which calls of a site have failed.
+type failureCount struct {
+	*limit.Failures
+	logger *zap.Logger
+}
+
+// serve answers a call, unless too many from its address have failed. Calls
 // that are under way when the last one fails are not called back.
-func (c *Connect) serveAPI(w http.ResponseWriter, r *http.Request) {
+func (f failureCount) serve(w http.ResponseWriter, r *http.Request, answer http.HandlerFunc) {
 	addr := clientAddr(r)
-	if wait := c.failures.Wait(addr); wait > 0 {
+	if wait := f.Wait(addr); wait > 0 {
 		(&api.Error{
 			Status: http.StatusTooManyRequests, Code: "too_many_failures", RetryAfter: wait,
 			Message: "Too many calls from this address have failed; wait before the next one",
@@ -77,9 +83,9 @@ func (c *Connect) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rec := caddyhttp.NewResponseRecorder(w, nil, nil)
-	c.api.ServeConnect(rec, r)
-	if failed(rec.Status()) && c.failures.Add(addr) {
-		c.logger.Warn("refusing calls from an address: too many have failed", zap.Stringer("network", limit.Network(addr)))
+	answer(rec, r)
+	if failed(rec.Status()) && f.Add(addr) {
+		f.logger.Warn("refusing calls from an address: too many have failed", zap.Stringer("network", limit.Network(addr)))
 	}
 }
 

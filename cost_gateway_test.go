@@ -20,41 +20,6 @@ import (
 // TestNothingThatHoldsAKeyPrintsIt.
 const gatewayToken = "token-7f3a9c-of-the-gateway-0123456789"
 
-// rows is a catalog of one integration and as many connections as are asked
-// for.
-type rows struct{ integration catalog.Integration }
-
-func (*rows) LastChange(context.Context) (int64, error) { return 0, nil }
-
-func (*rows) Watch(ctx context.Context, _ int64, _ func([]catalog.Change) error) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (r *rows) Integrations(context.Context) ([]*catalog.Integration, error) {
-	return []*catalog.Integration{&r.integration}, nil
-}
-
-func (r *rows) Integration(context.Context, string) (*catalog.Integration, error) {
-	return &r.integration, nil
-}
-
-func (*rows) Connection(_ context.Context, integration, id string) (*catalog.Connection, error) {
-	return &catalog.Connection{Integration: integration, ID: id, Origin: "https://api.example", KeyVersion: 3, Revision: 1}, nil
-}
-
-func (*rows) NoteUse(context.Context, []catalog.Sighting) error { return nil }
-
-func (*rows) NoteAuthFailure(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
-	return nil, nil
-}
-
-func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
-	return nil, nil
-}
-
-func (*rows) ClaimAged(context.Context, catalog.Aging) ([]catalog.Sighting, error) { return nil, nil }
-
 // costlyGateway is a gateway whose upstream and proxy cost nothing, with n
 // connections that were used before.
 func costlyGateway(t testing.TB, n int) *gateway {

@@ -34,13 +34,12 @@ type customer struct {
 	beside atomic.Int64
 }
 
-// customer finds a connection for a request, which counts as a use of it.
+// customer finds a connection for a request.
 func (h *Handler) customer(ctx context.Context, t *target, id string) (*customer, *failure) {
 	open, conn, fail := h.usable(ctx, t, id)
 	if fail != nil {
 		return nil, fail
 	}
-	open.dir.Used(conn)
 	if c, ok := conn.Memo.Load().(*customer); ok && c.target == t {
 		return c, nil
 	}

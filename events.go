@@ -108,7 +108,7 @@ func emitInForce(e eventOf) {
 			}
 			break
 		}
-		time.Sleep(lookForForce)
+		_ = pause(a.ctx, lookForForce) // which ends with a configuration that failed
 	}
 	a.events.Emit(a.origin.ctx, eventPrefix+string(e.notice.Kind), e.notice.Data())
 }

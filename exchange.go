@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/quoted"
 )
 
@@ -25,8 +24,7 @@ type exchange struct {
 	owner *Transport
 
 	target *target
-	inj    *inject.Injection
-	use           // inj, and the key it was made of
+	use
 	call   *call  // what the gateway knows; nil on a route
 	origin string // the web page that may read the answer, or empty
 
@@ -35,12 +33,14 @@ type exchange struct {
 
 	// explained takes the request instead of the upstream, when it is only to
 	// be explained. Nil: it is sent.
-	explained func(out *http.Request)
+	explained *captured
 
 	writer responseWriter
 	body   responseBody
-	first  outbound // the first attempt
 }
+
+// captured is a request as it would have been sent.
+type captured struct{ out *http.Request }
 
 // exchangeKey is the context key under which an exchange finds itself.
 type exchangeKey struct{}
@@ -62,7 +62,7 @@ func (e *exchange) clean(h http.Header) {
 	if !e.target.integration.ForwardCredentials {
 		delete(h, "Set-Cookie")
 	}
-	e.inj.Scrub(h)
+	e.ren.inj.Scrub(h)
 }
 
 // watchBody makes sure that nothing comes back as a trailer that may not come

@@ -58,7 +58,7 @@ func (h *Handler) explain(r *http.Request, repl *caddy.Replacer, e *explanation)
 		e.AnsweredBy = "apikey_inject itself: a browser's preflight, which the upstream does not see"
 		return
 	}
-	ex := &exchange{Context: r.Context(), owner: h.transport, target: t}
+	ex := &exchange{Context: r.Context(), owner: h.transport, target: t, explained: new(captured)}
 	fail = h.resolve(r, ex, repl)
 	if id, ok := repl.GetString("http.apikey_inject.connection"); ok && h.connection.expr != "" && e.Key != nil {
 		e.Key.Connection, e.Key.Path = id, ref.address(id).String()
@@ -85,8 +85,6 @@ func (k *explainedKey) describe(ex *exchange) {
 
 // explainSent runs the request through the embedded proxy.
 func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ex *exchange, e *explanation) {
-	var sent *http.Request
-	ex.explained = func(out *http.Request) { sent = out }
 	ex.writer.ResponseWriter, ex.writer.ex = w, ex
 	out, err := ex.target.outgoing(r, ex)
 	if err != nil {
@@ -95,6 +93,7 @@ func (h *Handler) explainSent(w http.ResponseWriter, r *http.Request, ex *exchan
 	}
 	e.path(ex.target, r, out)
 	err = h.proxy.ServeHTTP(&ex.writer, out, explainNext{})
+	sent := ex.explained.out
 	if sent == nil {
 		if f := asFailure(err); f != nil {
 			e.refuse(f)

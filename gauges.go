@@ -4,8 +4,6 @@ package apikeyinject
 // and stores of one configuration are doing.
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,8 +65,8 @@ func (c collected) counters(d *prometheus.Desc, store string, values map[string]
 // Collect sends what the gauges stand at now.
 func (f figures) Collect(ch chan<- prometheus.Metric) {
 	out := collected{ch}
-	fixed, views := f.app.watched()
-	for label, k := range standings(fixed) {
+	uses, views := f.app.inUse()
+	for label, k := range standings(uses) {
 		k.send(out, label)
 	}
 	for name, v := range views {
@@ -116,23 +114,41 @@ type standing struct {
 	age, stale          time.Duration
 }
 
-// standings returns how the keys are doing, by the labels of their integrations.
-func standings(fixed map[string]watchedKey) map[string]*standing {
-	all := make(map[string]*standing, len(fixed))
-	for _, integration := range slices.Sorted(maps.Keys(fixed)) {
-		k := fixed[integration]
-		st, held := k.entry.Status(), k.entry.Holds(k.field)
-		now := standing{held: held, refused: st.Rejected, version: st.Version, stale: k.entry.Stale()}
-		if held && !st.CreatedAt.IsZero() {
-			now.aged, now.age = true, time.Since(st.CreatedAt)
+// standings returns how the keys are doing that routes name, by the labels of their
+// integrations. A key that several routes use is one.
+func standings(uses []*keyUse) map[string]*standing {
+	type key struct {
+		label string
+		entry *keyring.Entry
+		field string
+	}
+	all := make(map[string]*standing, len(uses))
+	seen := make(map[key]bool, len(uses))
+	for _, u := range uses {
+		if u.entry == nil { // chosen per request
+			continue
 		}
-		label := labelOf(integration)
-		if was, ok := all[label]; ok {
+		k := key{labelOf(u.label), u.entry, u.key.Field}
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		now := standingOf(u)
+		if was, ok := all[k.label]; ok {
 			now.join(was)
 		}
-		all[label] = &now
+		all[k.label] = now
 	}
 	return all
+}
+
+func standingOf(u *keyUse) *standing {
+	st, held := u.entry.Status(), u.entry.Holds(u.key.Field)
+	s := &standing{held: held, refused: st.Rejected, version: st.Version, stale: u.entry.Stale()}
+	if held && !st.CreatedAt.IsZero() {
+		s.aged, s.age = true, time.Since(st.CreatedAt)
+	}
+	return s
 }
 
 func (s *standing) join(o *standing) {
@@ -158,24 +174,4 @@ func boolean(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// watchedKey is a key that a configuration names.
-type watchedKey struct {
-	entry *keyring.Entry
-	field string
-}
-
-// watch remembers the key of a route for the gauges.
-func (a *App) watch(label, field string, e *keyring.Entry) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.fixed[label] = watchedKey{e, field}
-}
-
-// watched returns copies of what the gauges look at.
-func (a *App) watched() (map[string]watchedKey, map[string]*heldView) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return maps.Clone(a.fixed), maps.Clone(a.views)
 }

@@ -59,10 +59,8 @@ type storeHealth struct {
 // health looks at what is held. It asks nobody.
 func (a *App) health() *healthDetails {
 	h := &healthDetails{health: health{Ready: true}, Keys: []keyHealth{}, Stores: []storeHealth{}}
-	a.mu.Lock()
-	refs, views := slices.Clone(a.refs), maps.Clone(a.views)
-	a.mu.Unlock()
-	for _, u := range refs {
+	uses, views := a.inUse()
+	for _, u := range uses {
 		if u.entry != nil { // else it is chosen per request, and no key of the configuration
 			h.Keys = append(h.Keys, keyHealth{u.label, fixedHealth(u)})
 		}

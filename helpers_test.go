@@ -134,7 +134,13 @@ func inQuotes(s string) string {
 // of the test.
 func provisionApp(t testing.TB, app string) (caddy.Context, error) {
 	t.Helper()
-	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"apikey_inject": json.RawMessage(app)}})
+	return provisionWhole(t, &caddy.Config{AppsRaw: caddy.ModuleMap{"apikey_inject": json.RawMessage(app)}})
+}
+
+// provisionWhole provisions the app in a whole configuration.
+func provisionWhole(t testing.TB, cfg *caddy.Config) (caddy.Context, error) {
+	t.Helper()
+	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
 		return ctx, err
 	}

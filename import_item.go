@@ -99,6 +99,7 @@ type importedConnection struct {
 	Credentials *struct {
 		Type string   `json:"type"`
 		Key  *keyText `json:"apiKey"`
+		Ends string   `json:"expires_at"`
 	} `json:"credentials"`
 }
 
@@ -124,6 +125,14 @@ func decodeConnection(raw json.RawMessage) (*importedConnection, error) {
 		}
 	}
 	return c, nil
+}
+
+// ends is when the key runs out, empty where that is not said.
+func (c *importedConnection) ends() string {
+	if c.Credentials == nil {
+		return ""
+	}
+	return c.Credentials.Ends
 }
 
 // described returns the description, as both POST and PATCH take it.
@@ -173,7 +182,7 @@ func (m *importer) enterConnection(raw json.RawMessage) (what string, made bool,
 	hasMetadata := len(c.Metadata) > 0 && string(c.Metadata) != "null"
 	switch {
 	case c.Key != nil:
-		body["provider_config_key"], body["connection_id"], body["credentials"] = c.Integration, c.ID, clearCredentials(c.Key)
+		body["provider_config_key"], body["connection_id"], body["credentials"] = c.Integration, c.ID, clearCredentials(c.Key, c.ends())
 		if hasMetadata {
 			body["metadata"] = c.Metadata
 		}

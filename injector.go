@@ -109,13 +109,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if ex.explained != nil {
-		ex.explained(out)
+		ex.explained.out = out
 		return nil, explainedError{}
 	}
 	res, err := ex.roundTrip(t.baseOf(ex), r, out)
 	if err != nil {
 		err = quoted.Drop(err) // a malformed answer is quoted in the error, and may hold the key
-		if ex.inj.In(err.Error()) {
+		if ex.ren.inj.In(err.Error()) {
 			return nil, errors.New("reading the upstream's answer: it is malformed and holds the key")
 		}
 		return nil, err
@@ -144,10 +144,7 @@ type outbound struct {
 // HandlerError: a rewrite may have led out of the base URL after the handler
 // looked.
 func (ex *exchange) place(r *http.Request) (*http.Request, error) {
-	out := &ex.first
-	if out.req.URL != nil { // a retry; the first attempt's body may still be read
-		out = new(outbound)
-	}
+	out := new(outbound) // not held by ex: fmt, printing a request, walks into its context
 	out.req = *r
 	out.url = *r.URL // not in one statement: that would copy both twice
 	out.req.URL = &out.url
@@ -171,9 +168,9 @@ func (ex *exchange) place(r *http.Request) (*http.Request, error) {
 		header[name] = values
 	}
 	if placement.InQuery() {
-		out.url.RawQuery = ex.inj.Query(r.URL.RawQuery)
+		out.url.RawQuery = ex.ren.inj.Query(r.URL.RawQuery)
 	} else {
-		header[placement.Name()] = ex.inj.Header()
+		header[placement.Name()] = ex.ren.inj.Header()
 	}
 	out.req.Header = header
 	return &out.req, nil

@@ -103,7 +103,10 @@ func TestNothingThatHoldsAKeyPrintsIt(t *testing.T) {
 		}
 		to := h.target
 		ren := to.rendered.Load()
-		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, inj: ren.inj, use: use{ren: ren, entry: to.own}}
+		ex := &exchange{Context: r.Context(), owner: h.transport, target: to, use: use{ren: ren, entry: to.own}}
+		if _, err := ex.place(r); err != nil { // the copy with the key is not to be found from there
+			t.Fatal(err)
+		}
 		held[name+": handler"], held[name+": target"], held[name+": transport"] = h, to, h.transport
 		held[name+": integration"], held[name+": plan"] = to.integration, to.plan
 		held[name+": view"], held[name+": entry"] = to.keys, to.own

@@ -154,7 +154,6 @@ func (h *Handler) provisionTarget(ctx caddy.Context) error {
 	}
 	u := &keyUse{label: t.label, key: t.each, connection: h.Connection}
 	if h.Connection == "" {
-		h.app.watch(t.label, t.integration.Key.Field, t.own)
 		u.key, u.entry = t.integration.Key, t.own
 	}
 	h.app.use(u)

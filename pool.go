@@ -42,6 +42,7 @@ type pooledRing struct {
 	users    int
 	apps     []*App      // those started that use it, the newest last
 	timer    *time.Timer // runs while users is 0
+	lingers  int         // counts them: a timer that fired may come too late
 }
 
 func init() {
@@ -84,7 +85,9 @@ func (r *pooledRing) release() {
 	if r.users > 0 || pool.rings[r.identity] != r {
 		return
 	}
-	r.timer = time.AfterFunc(linger, r.expire)
+	r.lingers++
+	n := r.lingers
+	r.timer = time.AfterFunc(linger, func() { r.expire(n) })
 }
 
 // join makes a the newest configuration of those that use the ring, and leave
@@ -111,9 +114,10 @@ func (r *pooledRing) newest() *App {
 	return r.apps[len(r.apps)-1]
 }
 
-func (r *pooledRing) expire() {
+// expire ends the n-th linger, and the ring with it.
+func (r *pooledRing) expire(n int) {
 	pool.mu.Lock()
-	if r.users > 0 || pool.rings[r.identity] != r {
+	if r.users > 0 || r.lingers != n || pool.rings[r.identity] != r {
 		pool.mu.Unlock()
 		return
 	}

@@ -54,6 +54,28 @@ func TestARingLingersForTheConfigurationThatComesBack(t *testing.T) {
 	})
 }
 
+// A timer that has fired cannot be stopped: see the same of catalogs.
+func TestALingerThatWasEndedClosesNoRing(t *testing.T) {
+	label := ownLabel(t)
+	mod := &memoryModule{Label: label}
+	r, err := acquireRing(mod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.release()
+	ended := r.lingers
+	if again, err := acquireRing(mod); again != r {
+		t.Fatalf("it did not linger, %v", err)
+	}
+	r.release()
+	r.expire(ended)
+	again, err := acquireRing(mod)
+	if again != r || memoryOf(label).closed.Load() != 0 {
+		t.Errorf("it was closed as soon as it was let go of, %v", err)
+	}
+	again.release()
+}
+
 func TestStoresThatShowOtherSecretsShareNoRing(t *testing.T) {
 	one, err := acquireRing(&memoryModule{Label: ownLabel(t) + "/1"})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 )
 
@@ -33,7 +34,8 @@ const (
 	refusedWait = 2 * time.Second
 
 	// maxReplays bounds how often one request is sent again. Once is enough but
-	// where a key is replaced again while a request is on its way.
+	// where a key is replaced again, or the upstream turns from the former key to
+	// the newest, while a request is on its way.
 	maxReplays = 2
 
 	// drainLimit is how much of a refused answer is read so that its
@@ -50,7 +52,7 @@ var defaultRefused = []int{http.StatusUnauthorized}
 // checkRefused refuses statuses that do not say that nothing was done.
 func checkRefused(statuses []int) error {
 	for _, s := range statuses {
-		if s < 400 || s > 499 {
+		if !api.Refusal(s) {
 			return fmt.Errorf("%d is no status by which a key is refused; 400 to 499 are allowed", s)
 		}
 	}
@@ -108,6 +110,9 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 		res = answer.res
 		if !ex.refuses(res) {
 			ex.accepted(key)
+			if !isNewer {
+				ex.entry.Bridged(t.newest)
+			}
 			return res, nil
 		}
 	}
@@ -117,13 +122,18 @@ func (ex *exchange) again(base http.RoundTripper, r *http.Request, res *http.Res
 }
 
 // tried are the keys that one request was sent with.
-type tried struct{ first, newest, former *keyring.Key }
+type tried struct {
+	first, newest, former *keyring.Key
+
+	turned bool // the newest was tried after the former
+}
 
 func trying(key *keyring.Key) tried { return tried{first: key, newest: key} }
 
 // another returns a key to try when all of t were refused: a newer one than the
-// newest, or the former one while a rotation lasts. Nil says that none helps,
-// which the keyring is told, or that the caller or the time was gone before the
+// newest, or the former one while a rotation lasts, or the newest once more where
+// the former one was taken until now. Nil says that none helps, which the keyring
+// is told, or that the caller or the time was gone before the
 // store answered, which says nothing of the key.
 func (ex *exchange) another(ctx context.Context, t *tried) (key *keyring.Key, isNewer bool) {
 	key, isNewer = ex.otherKey(ctx, t.newest)
@@ -131,6 +141,9 @@ func (ex *exchange) another(ctx context.Context, t *tried) (key *keyring.Key, is
 	case key == nil:
 	case isNewer:
 		t.newest = key
+	case key.Equal(t.former) && !t.turned && ex.entry.IsBridged(t.newest):
+		t.turned = true
+		return t.newest, true
 	case key.Equal(t.first), key.Equal(t.former): // with another newest one, the first is the former
 		ex.rejected(t.newest)
 		return nil, false
@@ -192,11 +205,11 @@ func (ex *exchange) replay(base http.RoundTripper, r *http.Request, res *http.Re
 	if err != nil {
 		return nil
 	}
-	was := ex.use
-	ex.ren, ex.inj = ren, ren.inj
+	was := ex.ren
+	ex.ren = ren
 	out, ok := ex.anew(r, body)
 	if !ok {
-		ex.use, ex.inj = was, was.ren.inj
+		ex.ren = was
 		return nil
 	}
 	drain(res.Body)

@@ -50,6 +50,9 @@ func (h *Handler) resolve(r *http.Request, ex *exchange, repl *caddy.Replacer) *
 			return fail
 		default:
 			ex.entry = ex.customer.entry
+			if ex.explained == nil { // what is explained is no use of the key
+				ex.customer.dir.Used(ex.customer.conn)
+			}
 		}
 	case asked:
 		ex.entry = t.keys.Entry(t.each.address(id))
@@ -85,11 +88,14 @@ func (ex *exchange) fetch(ctx context.Context, ofConnection bool) (overtaken boo
 	case !ex.customer.takes(key):
 		return false, failUnavailable(0) // its store has a newer one, and does not answer
 	}
-	if ex.ren, err = ex.render(key); err != nil {
+	ex.ren, err = ex.render(key)
+	switch {
+	case errors.Is(err, errIncomplete):
+		return false, errConnectionConfig
+	case err != nil:
 		t.logger.Error("rendering the key", zap.String("integration", t.label), zap.Error(err))
 		return false, errKeyInvalid
 	}
-	ex.inj = ex.ren.inj
 	return false, nil
 }
 

@@ -1,16 +1,54 @@
 package apikeyinject
 
-// This file holds what stands in for the proxy, the upstream and the client
+// This file holds what stands in for the catalog, the proxy, the upstream and the client
 // where only the plugin's own part is looked at.
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
+
+// rows is a catalog of one integration and as many connections as are asked
+// for.
+type rows struct{ integration catalog.Integration }
+
+func (*rows) LastChange(context.Context) (int64, error) { return 0, nil }
+
+func (*rows) Watch(ctx context.Context, _ int64, _ func([]catalog.Change) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (r *rows) Integrations(context.Context) ([]*catalog.Integration, error) {
+	return []*catalog.Integration{&r.integration}, nil
+}
+
+func (r *rows) Integration(context.Context, string) (*catalog.Integration, error) {
+	return &r.integration, nil
+}
+
+func (*rows) Connection(_ context.Context, integration, id string) (*catalog.Connection, error) {
+	return &catalog.Connection{Integration: integration, ID: id, Origin: "https://api.example", KeyVersion: 3, Revision: 1}, nil
+}
+
+func (*rows) NoteUse(context.Context, []catalog.Sighting) error { return nil }
+
+func (*rows) NoteAuthFailure(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
+	return nil, nil
+}
+
+func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sighting, error) {
+	return nil, nil
+}
+
+func (*rows) ClaimAged(context.Context, catalog.Aging) ([]catalog.Sighting, error) { return nil, nil }
 
 // sink is a base transport that answers without allocating.
 type sink struct{ res *http.Response }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -58,15 +59,21 @@ func (a *App) use(u *keyUse) {
 	a.refs = append(a.refs, u)
 }
 
+// inUse returns copies of what is known of the keys of routes, and of the views of
+// stores.
+func (a *App) inUse() ([]*keyUse, map[string]*heldView) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.refs), maps.Clone(a.views)
+}
+
 // storeName returns the name of the store that a key is in.
 func (a *App) storeName(k *KeyReference) string { return firstSet(k.Store, a.DefaultStore) }
 
 // awaitEager waits for the keys of the stores that start eagerly. The error
 // names every key that cannot be had, or the first few, and is safe to show.
 func (a *App) awaitEager(ctx context.Context) error {
-	a.mu.Lock()
-	refs := slices.Clone(a.refs)
-	a.mu.Unlock()
+	refs, _ := a.inUse()
 	ctx, cancel := context.WithTimeout(ctx, eagerBudget)
 	defer cancel()
 	errs := make([]error, len(refs))

@@ -107,7 +107,7 @@ func (t *trier) try(ctx context.Context, ex *exchange) (verdict api.Verdict) {
 	defer func() { countVerification(ex.target.label, verdict) }()
 	ctx, cancel := context.WithTimeout(ctx, trialBudget)
 	defer cancel()
-	ex.Context, ex.inj = ctx, ex.ren.inj
+	ex.Context = ctx
 	v := ex.target.integration.Verification
 	r, err := v.request(ex)
 	if err == nil {
@@ -146,7 +146,7 @@ func (ex *exchange) inUse(interval time.Duration) bool {
 // noVerdict says why there is none. What the upstream sent is not in it, as that
 // may be the key.
 func (t *trier) noVerdict(ex *exchange, err error) api.Verdict {
-	if err = quoted.Drop(err); ex.inj.In(err.Error()) {
+	if err = quoted.Drop(err); ex.ren.inj.In(err.Error()) {
 		err = errors.New("reading the upstream's answer: it is malformed and holds the key")
 	}
 	fields := []zap.Field{zap.String("integration", ex.target.label), zap.Error(err)}

@@ -197,6 +197,9 @@ func (s *VaultStore) check() error {
 	if err := checkStartup(s.Startup); err != nil {
 		return &fieldError{"startup", err}
 	}
+	if err := checkPrefix(s.Prefix); err != nil {
+		return err
+	}
 	if s.Auth == nil {
 		return nil
 	}

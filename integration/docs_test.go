@@ -44,7 +44,7 @@ func TestTheCommandsOfTheAPIPage(t *testing.T) {
 
 // TestConfigurationsOfThePagesAdapt adapts every Caddyfile of every page.
 func TestConfigurationsOfThePagesAdapt(t *testing.T) {
-	for _, name := range []string{"api.md", "connect.md", "dashboard.md", "observability.md", "multi-node.md", "egress.md", "keys.md", "local.md"} {
+	for _, name := range []string{"alerts.md", "api.md", "connect.md", "dashboard.md", "observability.md", "multi-node.md", "egress.md", "keys.md", "local.md"} {
 		blocks := regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindAllStringSubmatch(page(t, name), -1)
 		for n, block := range blocks {
 			if res := harness.Adapt(t, block[1]); res.Code != 0 {

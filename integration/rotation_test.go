@@ -231,6 +231,44 @@ func TestFormerKeyDuringRotation(t *testing.T) {
 	}
 }
 
+// TestTheUpstreamTurnsToTheNewKeyBetweenTwoTries: the newest key came too early
+// for it, and the former one too late.
+func TestTheUpstreamTurnsToTheNewKeyBetweenTwoTries(t *testing.T) {
+	r := newRotating(t, 401)
+	r.want("GET", nil, 200, "key-1 0")
+	r.put("key-2")
+	r.accept("neither")
+	r.want("GET", nil, 401, "refused") // key-2 is held from here on
+	r.accept("key-1")
+	r.want("GET", nil, 200, "key-1 0")
+	r.up.Answer(func(q *harness.Request) harness.Answer {
+		if slices.Contains(q.Values("X-Api-Key"), "key-1") {
+			r.accept("key-2")
+		}
+		return r.answer(q)
+	})
+	r.up.Forget()
+	r.want("POST", strings.NewReader("body"), 200, "key-2 4")
+	if hits := r.up.Hits(); hits != 3 {
+		t.Errorf("%d hits, want the newest key, the former, and the newest once more", hits)
+	}
+}
+
+// TestAFormerKeyThatHelpsNobody makes nobody try the newest again.
+func TestAFormerKeyThatHelpsNobody(t *testing.T) {
+	r := newRotating(t, 401)
+	r.want("GET", nil, 200, "key-1 0")
+	r.put("key-2")
+	r.accept("neither")
+	for range 2 {
+		r.up.Forget()
+		r.want("GET", nil, 401, "refused")
+		if hits := r.up.Hits(); hits != 2 {
+			t.Errorf("%d hits, want one for each key", hits)
+		}
+	}
+}
+
 // TestFormerKeyAfterARestart has a Caddy that never held the version which the
 // upstream still takes: it is read when the newest is refused, and only then.
 func TestFormerKeyAfterARestart(t *testing.T) {
@@ -288,8 +326,6 @@ func TestInterimAnswersOfARefusedAttempt(t *testing.T) {
 	}
 }
 
-// TestRotationsUnderLoad rotates 100 times, 300 ms apart, with the old key
-// refused at once. No request fails, and each carries one key whole.
 // TestKeyReplacedWhileARequestIsOnItsWay rotates the key each time a request
 // reaches the upstream with the newest.
 func TestKeyReplacedWhileARequestIsOnItsWay(t *testing.T) {
@@ -321,6 +357,8 @@ func TestKeyReplacedWhileARequestIsOnItsWay(t *testing.T) {
 	}
 }
 
+// TestRotationsUnderLoad rotates 100 times, 300 ms apart, with the old key
+// refused at once. No request fails, and each carries one key whole.
 func TestRotationsUnderLoad(t *testing.T) {
 	const rotations = 100
 	r := newRotating(t, 401)

@@ -171,6 +171,7 @@ func TestWrongIntegrationJSON(t *testing.T) {
 		want []string
 	}{
 		{"unique key", fields{"integrations": fields{"a/b": rightIntegration}}, []string{"integrations: ", "no unique key"}},
+		{"unique key", fields{"integrations": fields{"a ": rightIntegration}}, []string{"integrations: ", "no unique key"}},
 		{"null integration", fields{"integrations": fields{"acme": nil}}, []string{"integrations.acme", "base_url: is required"}},
 		{"transport protocol", fields{"integrations": fields{"acme": fields{"transport": fields{"protocol": "fastcgi"}}.over(rightIntegration)}}, []string{"integrations.acme.transport.protocol: ", "must be http"}},
 		{"app typo", fields{"integration": fields{}}, []string{`unknown field "integration"`, `did you mean "integrations"?`}},

@@ -34,6 +34,10 @@ func TestAKeyThatIsEnteredIsUsedAndNowhereElse(t *testing.T) {
 		r.enters(token, "acme", canary).is(t, http.StatusUnauthorized, "connect_session_used"),
 		r.send(r.api, "", http.MethodPost, "/%61pi-auth/api-key/acme?connect_session_token="+token, `{"apiKey": "`+canary+`"}`).is(t, http.StatusUnauthorized, "connect_session_used"),
 		r.send(r.site, "", http.MethodGet, "/?session_token="+token, ""),
+		r.send(r.site, "", http.MethodGet, "/integrations?connect_session%5Ftoken="+token, ""),
+		r.send(r.site, "", http.MethodGet, "/integrations?connect_session%5Ftoken="+token+"&%", ""),
+		r.send(r.site, "", http.MethodGet, "/?lang=de&session%5Ftoken="+token, ""),
+		r.send(r.site, "", http.MethodGet, "/?%73ession_toke%6e="+token+"&x=%zz", ""),
 	}
 	id := answers[4].at("connectionId")
 	if got := r.arrives("acme", id); got != "Api-Key "+canary {

@@ -8,7 +8,6 @@ package connect
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,6 +40,7 @@ type setting struct {
 	origins []string // of further pages that may use it
 	alone   bool     // nobody may show or use it from elsewhere
 	site    string   // further lines of it
+	api     string   // further lines of the API
 	global  string   // further lines of Caddy's own options
 }
 
@@ -70,7 +70,7 @@ func startRig(t *testing.T, vault *vaulttest.Server, up *harness.Upstream, s set
 		others = ""
 	}
 	config := fmt.Sprintf("{\n\tdebug\n%s\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tauth token {env.VT}\n\t\t}\n%s\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}\n\t}\n}\n", s.global, vault.Addr, catalog) +
-		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n\t}\n", r.site)) +
+		harness.Site(r.api, fmt.Sprintf("\tlog\n\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t\tconnect_url http://127.0.0.1:%d/\n%s\t}\n", r.site, s.api)) +
 		harness.Site(r.site, "\tlog\n\tapikey_inject_connect {\n"+others+s.site+"\t}\n")
 	r.caddy = harness.StartCaddy(t, config, harness.Env(env...))
 	return r
@@ -111,30 +111,8 @@ func (a *reply) is(t *testing.T, status int, code string) *reply {
 // send sends a request to a port, with header lines ("Name: value").
 func (r *rig) send(port int, token, method, path, body string, lines ...string) *reply {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header.Add(name, value)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return &reply{res.StatusCode, res.Header, string(b)}
+	status, header, answer := harness.Call(r.t, r.http, method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), token, body, lines...)
+	return &reply{status, header, answer}
 }
 
 // manage calls the management API, which must answer with this status.

@@ -7,9 +7,7 @@ package dashboard
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -87,26 +85,8 @@ type reply struct {
 // as sends a request to the API with a token.
 func (r *rig) as(token, method, path, body string) *reply {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", r.api, path), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return &reply{res.StatusCode, res.Header, string(b)}
+	status, header, answer := harness.Call(r.t, r.http, method, fmt.Sprintf("http://127.0.0.1:%d%s", r.api, path), token, body)
+	return &reply{status, header, answer}
 }
 
 // manage calls the API, which must answer with this status.

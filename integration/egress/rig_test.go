@@ -1,136 +1,55 @@
 // Package egress tests where integrations of the API, and base URLs that a
 // connection fills in, may lead: through a whole Caddy. It is a package of its
-// own because its test program is also the Caddy it tests: one that asks a name
-// server of the test's, so that names mean what a case says.
+// own because its test program is also the Caddy it tests: see package names.
 //
 // That a name is judged by the address which is dialled, not by one that was
 // looked up before, is shown in internal/egress in more depth.
 package egress
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/apikeyinject/caddy-apikey-inject"
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
+	"github.com/apikeyinject/caddy-apikey-inject/integration/names"
 )
 
-// nameServer is the variable with the address of the name server. Where it is
-// set this program is Caddy.
-const nameServer = "EGRESS_NAME_SERVER"
+func TestMain(m *testing.M) { names.Main(m) }
 
-func TestMain(m *testing.M) {
-	if addr := os.Getenv(nameServer); addr != "" {
-		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "udp", addr)
-		}}
-		caddycmd.Main()
-		return
-	}
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Setenv("HARNESS_CADDY", self)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// names is a name server. Of several answers to a name each is given once, and
-// the last one from then on.
-type names struct {
-	conn net.PacketConn
-
+// zone is what a name server knows. Of several answers to a name each is given once,
+// and the last one from then on.
+type zone struct {
 	mu      sync.Mutex
 	answers map[string][]string
 	asked   map[string]int
 }
 
-func startNames(t *testing.T, answers map[string][]string) *names {
-	t.Helper()
-	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &names{conn: conn, answers: answers, asked: map[string]int{}}
-	done := make(chan struct{})
-	go func() { defer close(done); n.serve(t) }()
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	return n
-}
-
-func (n *names) serve(t *testing.T) {
-	b := make([]byte, 4096)
-	for {
-		size, from, err := n.conn.ReadFrom(b)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		var q dnsmessage.Message
-		if err != nil || q.Unpack(b[:size]) != nil || len(q.Questions) != 1 {
-			t.Errorf("no question: %v", err)
-			continue
-		}
-		a := dnsmessage.Message{
-			Header:    dnsmessage.Header{ID: q.ID, Response: true, RecursionAvailable: true},
-			Questions: q.Questions,
-		}
-		n.answer(&a, q.Questions[0])
-		if packed, err := a.Pack(); err == nil {
-			_, _ = n.conn.WriteTo(packed, from)
-		}
-	}
-}
-
-func (n *names) answer(a *dnsmessage.Message, q dnsmessage.Question) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
-	list := n.answers[name]
+func (z *zone) answer(name string, kind dnsmessage.Type) (ip netip.Addr, code dnsmessage.RCode) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	list := z.answers[name]
 	if list == nil {
-		a.RCode = dnsmessage.RCodeNameError
-		return
+		return ip, dnsmessage.RCodeNameError
 	}
 	// A client asks for addresses of both kinds, once each per look.
-	asked := fmt.Sprint(name, " ", q.Type)
-	ip := netip.MustParseAddr(list[min(n.asked[asked], len(list)-1)])
-	n.asked[asked]++
-	var body dnsmessage.ResourceBody
-	switch {
-	case q.Type == dnsmessage.TypeA && ip.Is4():
-		body = &dnsmessage.AResource{A: ip.As4()}
-	case q.Type == dnsmessage.TypeAAAA && ip.Is6():
-		body = &dnsmessage.AAAAResource{AAAA: ip.As16()}
-	default:
-		return
-	}
-	a.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: dnsmessage.ClassINET}, Body: body}}
+	asked := fmt.Sprint(name, " ", kind)
+	ip = netip.MustParseAddr(list[min(z.asked[asked], len(list)-1)])
+	z.asked[asked]++
+	return ip, dnsmessage.RCodeSuccess
 }
 
 // count tells how often a name was looked up.
-func (n *names) count(name string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.asked[fmt.Sprint(name, " ", dnsmessage.TypeA)]
+func (z *zone) count(name string) int {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.asked[fmt.Sprint(name, " ", dnsmessage.TypeA)]
 }
 
 // ops may do everything.
@@ -141,7 +60,7 @@ type rig struct {
 	t     *testing.T
 	up    *harness.Upstream
 	caddy *harness.Caddy
-	names *names
+	names *zone
 	http  *http.Client
 	url   string
 }
@@ -159,7 +78,7 @@ type settings struct {
 func newRig(t *testing.T, s settings) *rig {
 	t.Helper()
 	port := harness.Port(t)
-	r := &rig{t: t, up: harness.NewUpstream(t, nil), names: startNames(t, s.names), http: harness.HTTP1Client(t, nil), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	r := &rig{t: t, up: harness.NewUpstream(t, nil), names: &zone{answers: s.names, asked: map[string]int{}}, http: harness.HTTP1Client(t, nil), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	if s.global == "" {
 		s.global = "\t\tstore local\n"
 	}
@@ -167,7 +86,7 @@ func newRig(t *testing.T, s settings) *rig {
 		s.global += "\t\tegress {\n\t\t\tallow " + s.allow + "\n\t\t}\n"
 	}
 	config := "{\n\tapikey_inject {\n" + s.global + "\t}\n}\n" + harness.Site(port, s.site+"\tapikey_inject_api {\n\t\ttoken ops {env.OPS}\n\t}")
-	r.caddy = harness.StartCaddy(t, config, harness.Env(append(s.env, "OPS="+ops, nameServer+"="+r.names.conn.LocalAddr().String())...))
+	r.caddy = harness.StartCaddy(t, config, harness.Env(append(s.env, "OPS="+ops, names.Start(t, r.names.answer).Env())...))
 	return r
 }
 
@@ -182,26 +101,7 @@ func (r *rig) do(method, path string, body any, lines ...string) (int, http.Head
 		}
 		sent = string(b)
 	}
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.url+path, strings.NewReader(sent))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+ops)
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header.Set(name, value)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return res.StatusCode, res.Header, string(b)
+	return harness.Call(r.t, r.http, method, r.url+path, ops, sent, lines...)
 }
 
 // create makes an integration, and says what the API answered.

@@ -100,6 +100,15 @@ Template  Api-Key ${apiKey}
 Label  API Key
 From  api
 Changed  AGO`, up), "", "integrations", "show", "acme")
+		for _, step := range [][2]string{
+			{`{"refused_statuses": [401, 403], "refused_after": 2}`, `Refused by +401 403\nRefused after +2 refusals\n`},
+			{`{"refused_statuses": [], "refused_after": null}`, `Refused by +off\nFrom `},
+		} {
+			r.command(0, step[0], "integrations", "update", "beta", "--file", "-")
+			if out := r.command(0, "", "integrations", "show", "beta").Stdout; !regexp.MustCompile(step[1]).MatchString(out) {
+				r.t.Errorf("with %s it is shown as\n%s", step[0], out)
+			}
+		}
 		var all []map[string]any
 		if err := json.Unmarshal([]byte(r.command(0, "", "integrations", "list", "--json").Stdout), &all); err != nil || len(all) != 3 {
 			r.t.Errorf("%d integrations, %v", len(all), err)
@@ -130,8 +139,37 @@ Changed  AGO`, up), "", "integrations", "show", "acme")
 			}
 		}
 	})
+	r.in("what describes a connection is changed", func() {
+		r.prints("Changed connection cust-1 of acme.", "", "connections", "update", "acme", "cust-1",
+			"--tag", "plan=gold", "--connection-config", "zone=b", "--metadata", `{"b": [2]}`, "--end-user", "user-1", "--end-user-email", "u@acme.example")
+		out := r.command(0, "", "connections", "update", "acme", "cust-1", "--connection-config", "region=", "--json").Stdout
+		var c struct {
+			ID       string            `json:"connection_id"`
+			Version  int               `json:"key_version"`
+			Tags     map[string]string `json:"tags"`
+			Config   map[string]string `json:"connection_config"`
+			Metadata map[string]any    `json:"metadata"`
+		}
+		if err := json.Unmarshal([]byte(out), &c); err != nil || c.ID != "cust-1" || c.Version != 1 || c.Tags["plan"] != "gold" || c.Tags["end_user_email"] != "u@acme.example" ||
+			len(c.Config) != 1 || c.Config["zone"] != "b" || fmt.Sprint(c.Metadata) != "map[a:1 b:[2]]" {
+			r.t.Errorf("%v, %s", err, out)
+		}
+		r.prints("Changed connection cust-1 of acme.", "", "connections", "update", "acme", "cust-1", "--metadata", `{"b": null}`)
+	})
 	r.in("a rotated key is on the next request", func() {
 		r.prints("Rotated connection cust-1 of acme, version 2 of its key.", "canary-of-1-new\n", "rotate", "acme", "cust-1")
+		if got := r.sent("acme", "cust-1"); got != "Api-Key canary-of-1-new" {
+			r.t.Errorf("the upstream got %q", got)
+		}
+	})
+	r.in("what is held of a key is forgotten, and read again", func() {
+		r.prints("Forgot the key of connection cust-1 of acme, which was version 2, fresh.", "", "invalidate", "acme", "cust-1")
+		r.prints("Nothing was held of the key of connection cust-1 of acme.", "", "invalidate", "acme", "cust-1")
+		r.prints("Read the key of connection cust-1 of acme: version 2, fresh, written AGO.", "", "refresh", "acme", "cust-1")
+		out := r.command(0, "", "invalidate", "acme", "cust-1", "--json").Stdout
+		if !strings.Contains(out, `"state": "fresh"`) || !strings.Contains(out, `"version": 2`) || !strings.Contains(out, `"connection": "cust-1"`) {
+			r.t.Errorf("printed %s", out)
+		}
 		if got := r.sent("acme", "cust-1"); got != "Api-Key canary-of-1-new" {
 			r.t.Errorf("the upstream got %q", got)
 		}
@@ -245,6 +283,14 @@ func TestCommandsRefuse(t *testing.T) {
 		{"a template without a key", "", "Value template has an invalid format: does not contain ${apiKey}; allowed are ${apiKey}, ${connectionConfig.NAME} and ${base64(...)} (integration_config.valueTemplate)", "integrations create x --base-url https://x --name K --template T"},
 		{"an integration twice", "", "Unique key already exists (unique_key)", "integrations create acme --base-url https://x --name K"},
 		{"nothing to change", "", "there is nothing to change", "integrations update acme"},
+		{"no change of a connection", "", "there is nothing to change", "connections update acme cust-1"},
+		{"a change of what is not there", "", `Connection \"cust-2\"`, "connections update acme cust-2 --tag a=b"},
+		{"metadata that are none", "", "--metadata is no JSON", "connections update acme cust-1 --metadata {"},
+		{"a name of the connection_config that is none", "", "Connection config", "connections update acme cust-1 --connection-config a.b=x"},
+		{"refresh of a key that is not there", "", "own/key", "refresh own"},
+		{"refresh of nothing", "", "write: refresh <integration> [<connection>]", "refresh"},
+		{"refresh of an unknown connection", "", "cust-2", "refresh acme cust-2"},
+		{"invalidate of an unknown integration", "", "nope", "invalidate nope"},
 		{"a file and flags", "", "no other flag may describe it", "integrations update acme --file - --name X"},
 		{"a file that is no JSON", "canary", "- holds no JSON object", "integrations update acme --file -"},
 		{"an integration of the configuration", "", "is defined in the Caddy config", "integrations update own --name X"},

@@ -6,6 +6,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,16 +16,18 @@ import (
 func TestAnExportIsImportedElsewhere(t *testing.T) {
 	from, to := newRig(t, settings{}), newRig(t, settings{local: true})
 	from.integration("acme", `, "keyLabel": "Acme key"`)
+	from.api(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"refused_statuses": [], "refused_after": 2}`)
 	from.connection("acme", "cust-1", "canary-of-1")
 	from.command(0, "canary-of-2", "connections", "create", "acme", "cust 2", "--tag", "plan=pro", "--end-user", "user-2", "--metadata", `{"n":12345678901234567890}`, "--connection-config", "region=eu")
 	from.command(0, "", "disable", "acme", "cust-1")
+	from.api(http.StatusOK, http.MethodPatch, "/integrations/acme", `{"forward_webhooks": false}`)
 
 	file := filepath.Join(t.TempDir(), "export.jsonl")
 	if out := from.command(0, "", "export", file).Stdout; !strings.HasPrefix(out, "Wrote 1 integration and 2 connections, without keys, to ") {
 		t.Errorf("export printed %q", out)
 	}
 	text, err := os.ReadFile(file)
-	if err != nil || strings.Contains(string(text), "canary") || strings.Count(string(text), "\n") != 3 {
+	if err != nil || strings.Contains(string(text), "canary") || strings.Count(string(text), "\n") != 3 || !strings.Contains(string(text), `"forward_webhooks":false`) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,30 +98,8 @@ func (a *reply) json(t *testing.T) map[string]any {
 // as sends a request with a token and header lines ("Name: value").
 func (r *rig) as(token, method, path, body string, lines ...string) *reply {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	for _, l := range lines {
-		name, value, _ := strings.Cut(l, ": ")
-		req.Header[http.CanonicalHeaderKey(name)] = append(req.Header[http.CanonicalHeaderKey(name)], value)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return &reply{res.StatusCode, res.Header, string(b)}
+	status, header, answer := harness.Call(r.t, r.http, method, fmt.Sprintf("http://127.0.0.1:%d%s", r.port, path), token, body, lines...)
+	return &reply{status, header, answer}
 }
 
 // tries sends a request to a Caddy that may be killed meanwhile, and returns the

@@ -16,6 +16,7 @@ var climbing = []string{
 	"/a/..%2f..%2fadmin", "/..%2Fadmin", "/a%2f..%2f..%2fadmin", "/%2e%2e%2fadmin", "/..%5cadmin", `/..\admin`, `/a\..\..\admin`, "/a%5C..%5C..%5Cadmin",
 	"/..;/x", "/..;a=b/x", "/%2e%2e;/x", "/..%3b/x", "/a/..;x=y/..;/admin", "/.;/x",
 	"/%252e%252e/admin", "/%252e%252e%252fadmin", "/..%252fadmin", "/a/%2e/x", "/..%00/x", "//../admin", "/a//../../admin",
+	"/%c0%ae%c0%ae/admin", "/a/..%c0%af..%c0%afadmin", "/%ef%bc%8e%ef%bc%8e/admin", "/..%20/admin",
 }
 
 // harmless look alike and are ordinary names.

@@ -66,8 +66,7 @@ type Teller struct {
 	pace    pace
 	leads   bool
 	asked   time.Time // whether it leads
-	taken   bool      // from the catalog, which does not know yet what became of it
-	sent    bool      // that was told
+	closing *bool     // whether what the catalog gave was told, until it has heard that
 	fails   int
 	notYet  time.Time // Slack asked for time, or failed
 	failing bool      // and this was logged
@@ -132,7 +131,7 @@ func (t *Teller) Run(ctx context.Context) {
 
 // cede lets another node tell.
 func (t *Teller) cede(ctx context.Context) {
-	t.leads, t.asked, t.taken = false, time.Time{}, false
+	t.leads, t.asked, t.closing = false, time.Time{}, nil
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = t.book.CedeAlerts(end, t.owner) // then it takes 30 seconds
@@ -144,10 +143,9 @@ func (t *Teller) Announce(ctx context.Context) { _, _ = t.book.LeadAlerts(ctx, t
 
 // look tells what is to be told now, and returns when to look again.
 func (t *Teller) look(ctx context.Context, s *Slack) time.Duration {
-	leads := t.lead(ctx)
+	leads := t.lead(ctx) && t.settle(ctx)
 	count := t.memory.count()
 	if leads {
-		t.settle(ctx)
 		if c, err := t.book.CountAlerts(ctx); err == nil {
 			count.Opened, count.Resolved = count.Opened+c.Opened, count.Resolved+c.Resolved
 			if c.Last.After(count.Last) {
@@ -168,9 +166,26 @@ func (t *Teller) lead(ctx context.Context) bool {
 	if now := t.now(); t.asked.IsZero() || now.Sub(t.asked) >= leadEvery {
 		leads, err := t.book.LeadAlerts(ctx, t.owner)
 		t.leads, t.asked = leads && err == nil, now
-		t.taken = t.taken && t.leads // else it is to be told again by who leads
+		if err == nil && !leads {
+			t.closing = nil // who leads has what was open told again
+		}
 	}
 	return t.leads
+}
+
+// settle says in the catalog what became of the last message, and tells whether
+// it has heard that. It gives nothing of that message again before.
+func (t *Teller) settle(ctx context.Context) bool {
+	if t.closing == nil {
+		return true
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
+	defer cancel()
+	if t.book.AlertsTold(end, *t.closing) != nil {
+		return false
+	}
+	t.closing = nil
+	return true
 }
 
 // tell sends one message.
@@ -182,7 +197,6 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 		if more, taking = t.book.TellAlerts(ctx, named); taking != nil {
 			more = &catalog.Telling{} // it is away; what is in memory is told all the same
 		}
-		t.taken, t.sent = true, false // also where only the answer was lost
 	}
 	all = join(all, more)
 	var err error
@@ -193,24 +207,16 @@ func (t *Teller) tell(ctx context.Context, s *Slack, leads bool) time.Duration {
 			t.pace.told(t.now(), n)
 		}
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookEvery)
-	defer cancel()
 	t.memory.done(err == nil)
-	t.sent = err == nil && taking == nil
-	t.settle(end)
+	if leads {
+		t.closing = new(err == nil && taking == nil) // its answer alone may be lost
+		t.settle(ctx)
+	}
 	t.note(ctx, err)
 	if taking != nil {
 		return lookEvery // it may still say how many there are, and would be asked without end
 	}
 	return 0
-}
-
-// settle says to the catalog what became of what was taken from it, as soon as it
-// can be told so. Who leads next tells again what is open there.
-func (t *Teller) settle(ctx context.Context) {
-	if t.taken && t.book.AlertsTold(ctx, t.sent) == nil {
-		t.taken = false
-	}
 }
 
 // Results of [Teller.Observe].

@@ -347,6 +347,44 @@ func TestASlackThatIsAwayIsTriedRarelyAndLoggedOnce(t *testing.T) {
 	})
 }
 
+func TestWhatNeitherSlackNorTheCatalogTookIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := &deafBook{book: newBook()}, &channel{}
+		n := newNode(t, "one", b, c)
+		c.set(http.StatusInternalServerError, nil)
+		b.deaf.Store(true)
+		n.Open(t.Context(), refused("cust-1"))
+		time.Sleep(2 * time.Second)
+		if tried := c.set(0, nil); tried == 0 {
+			t.Fatal("nothing was tried")
+		}
+		b.deaf.Store(false)
+		time.Sleep(time.Minute)
+		wantMessages(t, c, 1, "cust-1")
+	})
+}
+
+func TestWhatEndsAndBeginsAnewInMemoryWhileItIsToldIsToldAgainUnlessThatArrived(t *testing.T) {
+	m, now := newMemory(), time.Now()
+	for subject, arrived := range map[string]bool{"arrived": true, "lost": false} {
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.take()
+		m.resolve(subject, now)
+		m.open(catalog.Alert{Subject: subject}, now)
+		m.done(arrived)
+		again := m.take()
+		m.done(true)
+		if got := len(again.Opened) == 1; got == arrived || len(again.Resolved) != 0 {
+			t.Errorf("%s: told %+v", subject, again)
+		}
+		m.resolve(subject, now)
+		if end := m.take(); len(end.Opened) != 0 || len(end.Resolved) != 1 {
+			t.Errorf("%s: its end is %+v", subject, end)
+		}
+		m.done(true)
+	}
+}
+
 func TestWhileTheCatalogIsAwayItIsToldFromMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := newBook(), &channel{}

@@ -160,6 +160,21 @@ func (b *book) Rung() <-chan struct{} {
 	return b.bell
 }
 
+// deafBook is a book that, when it is deaf, goes away before it hears what became
+// of a message.
+type deafBook struct {
+	*book
+
+	deaf atomic.Bool
+}
+
+func (b *deafBook) AlertsTold(ctx context.Context, ok bool) error {
+	if b.deaf.Load() {
+		return catalog.ErrUnavailable
+	}
+	return b.book.AlertsTold(ctx, ok)
+}
+
 // channel is where messages arrive.
 type channel struct {
 	mu     sync.Mutex

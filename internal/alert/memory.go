@@ -11,7 +11,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 )
 
-// memoryLimit bounds the alerts in memory. Of more nothing is told.
+// memoryLimit bounds the alerts in memory. What is more is not told.
 const memoryLimit = 10_000
 
 // state is what is to be told of an alert: the same as in the catalog.
@@ -19,7 +19,7 @@ type state int
 
 const (
 	fresh     state = iota // to be told
-	telling                // being told
+	telling                // being told; with an end, that came meanwhile
 	told                   // told; its end is to be told, too
 	resolved               // its end is to be told
 	resolving              // its end is being told
@@ -50,6 +50,8 @@ func (m *memory) open(a catalog.Alert, now time.Time) {
 		m.rows[a.Subject], m.last = &entry{Alert: a}, now
 	case e.state == resolved: // what went on before its end was told has not ended
 		e.state, e.ResolvedAt = told, time.Time{}
+	case e.state == telling:
+		e.ResolvedAt = time.Time{}
 	}
 }
 
@@ -61,7 +63,9 @@ func (m *memory) resolve(subject string, now time.Time) {
 	case e == nil:
 	case e.state == fresh:
 		delete(m.rows, subject)
-	case e.state == telling || e.state == told:
+	case e.state == telling: // whether that arrives is not known yet
+		e.ResolvedAt, m.last = now, now
+	case e.state == told:
 		e.state, e.ResolvedAt, m.last = resolved, now, now
 	}
 }
@@ -111,6 +115,8 @@ func (m *memory) done(ok bool) {
 	defer m.mu.Unlock()
 	for subject, e := range m.rows {
 		switch {
+		case e.state == telling && !e.ResolvedAt.IsZero():
+			e.state = resolved
 		case e.state == telling && ok:
 			e.state = told
 		case e.state == telling:

@@ -4,7 +4,9 @@ package api
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,6 +20,8 @@ func (f *field) checkText(s string, fs *faults, path []any) {
 		fs.add(code, message, path...)
 	}
 	switch {
+	case f.typ != nil && f.typ.Kind() == reflect.String && !storable(s): // keys and entries are checked for more
+		wrong(wrongFormat, f.label+" has an invalid format")
 	case f.min != nil && n < *f.min && n == 0:
 		wrong(tooSmall, f.label+" is required")
 	case f.min != nil && n < *f.min:
@@ -30,6 +34,10 @@ func (f *field) checkText(s string, fs *faults, path []any) {
 		wrong(wrongValue, f.label+" must be one of: "+f.choices())
 	}
 }
+
+// storable tells whether the catalog can hold a text, or look for it. PostgreSQL
+// takes no other, and its refusal would look like a catalog that is away.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // choices names what is allowed. Empty text is allowed silently: it clears.
 func (f *field) choices() string {

@@ -69,6 +69,7 @@ func TestWhatIsWrongWithAConnection(t *testing.T) {
 			`Tag name has an invalid format @ ["end_user","tags","1"]`, `Organization id is required @ ["end_user","organization","id"]`,
 		}},
 		"a webhook that is none": {enterBody(`,"webhook_url_override":"ftp://x"`), []string{`webhook_url_override must be a valid URL @ ["webhook_url_override"]`}},
+		"one that none goes to":  {enterBody(`,"webhook_url_override":"https://x/#y"`), []string{`webhook_url_override must be a valid URL @ ["webhook_url_override"]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

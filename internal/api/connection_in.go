@@ -5,10 +5,10 @@ package api
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,6 +17,7 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/inject"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
 
 type createConnection struct {
@@ -39,6 +40,8 @@ type credentials struct {
 
 	Type   string       `json:"type" required:"true" enum:"API_KEY" label:"Credentials type"`
 	APIKey secret.Value `json:"apiKey" required:"true" label:"API key" minLength:"1" maxLength:"8192"`
+
+	keyEnd
 }
 
 type putCredentials struct {
@@ -49,6 +52,27 @@ type putCredentials struct {
 
 	Type   *string      `json:"type,omitempty" enum:"API_KEY" label:"Credentials type"`
 	APIKey secret.Value `json:"apiKey" required:"true" label:"API key" minLength:"1" maxLength:"8192"`
+
+	keyEnd
+}
+
+// keyEnd is when a key runs out, which is entered with it.
+type keyEnd struct {
+	ExpiresAt *string `json:"expires_at,omitempty" label:"Expires at" maxLength:"64" format:"date-time" description:"When this key runs out, RFC 3339. Default: it is not said."`
+
+	at time.Time
+}
+
+// readEnd reads the time. It is kept to the second.
+func (e *keyEnd) readEnd(fs *faults, path ...any) {
+	if e.ExpiresAt == nil {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, *e.ExpiresAt)
+	if err != nil || at.Unix() <= 0 {
+		fs.add(wrongFormat, "Expires at must be an RFC 3339 time such as 2027-01-31T00:00:00Z", append(path, "expires_at")...)
+	}
+	e.at = at.UTC().Truncate(time.Second)
 }
 
 type patchConnection struct {
@@ -99,6 +123,7 @@ func (in *createConnection) check(fs *faults) {
 	}
 	if in.Credentials != nil {
 		in.Credentials.APIKey = checkKey(in.Credentials.APIKey, fs, "credentials", "apiKey")
+		in.Credentials.readEnd(fs, "credentials")
 	}
 	checkConnectionConfig(in.Config, fs, false)
 	in.EndUser.check(fs)
@@ -122,7 +147,10 @@ func checkID(id string, fs *faults) {
 	}
 }
 
-func (in *putCredentials) check(fs *faults) { in.APIKey = checkKey(in.APIKey, fs, "apiKey") }
+func (in *putCredentials) check(fs *faults) {
+	in.APIKey = checkKey(in.APIKey, fs, "apiKey")
+	in.readEnd(fs)
+}
 
 func (in *patchConnection) check(fs *faults) {
 	checkConnectionConfig(in.Config, fs, true)
@@ -156,11 +184,7 @@ func checkConnectionConfig(config map[string]string, fs *faults, clears bool) {
 }
 
 func checkWebhook(s *string, fs *faults) {
-	if s == nil || *s == "" {
-		return
-	}
-	u, err := url.Parse(*s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+	if s != nil && *s != "" && webhook.CheckURL(*s) != nil {
 		fs.add(wrongFormat, "webhook_url_override must be a valid URL", "webhook_url_override")
 	}
 }

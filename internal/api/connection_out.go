@@ -106,7 +106,11 @@ func (a *API) stateOf(i *catalog.Integration, c *catalog.Connection) state {
 		LastUsedAt:        stampOrNull(later(c.LastUsedAt, live.LastUsedAt)),
 		LastAuthFailureAt: stampOrNull(later(c.LastAuthFailureAt, live.LastAuthFailureAt)),
 	}
-	s.ExpiresAt, s.Expiry = a.expiry(i, c.KeyUpdatedAt, live.ExpiresAt)
+	says := live.ExpiresAt
+	if live.Version < c.KeyVersion { // this node does not hold the document
+		says = c.KeyExpiresAt
+	}
+	s.ExpiresAt, s.Expiry = a.expiry(i, c.KeyUpdatedAt, says)
 	if (s.Status == StateOK || s.Status == StateUnknown) && troubles(live.State) {
 		s.Status = live.State
 	}

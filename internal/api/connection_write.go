@@ -27,10 +27,7 @@ func (a *API) enterConnection(c *call, in *createConnection) (*connectionData, e
 		return nil, err
 	}
 	ctx := c.r.Context()
-	i, err := a.integration(ctx, in.Integration)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noProviderConfig(in.Integration)
-	}
+	i, err := a.known(ctx, in.Integration, noProviderConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +56,7 @@ func (a *API) enterConnection(c *call, in *createConnection) (*connectionData, e
 		conn.WebhookURLOverride = *in.WebhookURL
 	}
 	retag(conn, in.EndUser, in.Tags)
+	conn.KeyExpiresAt = in.Credentials.at
 	return a.enter(c, i, conn, in.Credentials.APIKey, "credentials", "apiKey")
 }
 
@@ -91,6 +89,7 @@ func (a *API) putCredentials(c *call, in *putCredentials) (*connectionData, erro
 	if err != nil {
 		return nil, err
 	}
+	conn.KeyExpiresAt = in.at
 	return a.enter(c, i, conn, in.APIKey, "apiKey")
 }
 

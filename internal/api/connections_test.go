@@ -251,9 +251,39 @@ func TestConnectionsAreFiltered(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", query, got, want)
 		}
 	}
-	for _, query := range []string{"foo=1", "limit=0", "limit=10001", "limit=x", "page=-1", "search=a&search=b", "tags=x", "tags[]=x", "search=" + strings.Repeat("x", 256), "search=%zz", "a;b"} {
+	for _, query := range []string{
+		"foo=1", "limit=0", "limit=10001", "limit=x", "page=-1", "search=a&search=b", "tags=x", "tags[]=x", "search=" + strings.Repeat("x", 256), "search=%zz", "a;b",
+		"tags[a]=x&tags[b]=x&tags[c]=x&tags[d]=x&tags[e]=x&tags[f]=x&tags[g]=x&tags[h]=x&tags[i]=x&tags[j]=x&tags[k]=x", "integrationId=" + strings.Repeat("x,", 1<<15) + "x",
+	} {
 		r.do("GET", "/connections?"+query, "").is(http.StatusBadRequest, "invalid_query_params")
 	}
+}
+
+func TestATokenForSomeConnectionsReadsThoseAlone(t *testing.T) {
+	r := newRig(t, Token{Name: "some", Value: limited("some").Value, Connections: []string{"b", "d", "b"}})
+	r.integration("acme")
+	for n, id := range []string{"a", "b", "c", "d"} {
+		r.clock = start.Add(time.Duration(n) * time.Second)
+		r.connection("acme", id)
+	}
+	r.connection("fixed", "b")
+	r.read = 0
+	for query, want := range map[string]string{
+		"": "b d b", "?limit=2": "b d", "?limit=2&page=1": "b", "?connectionId=d": "d", "?connectionId=a": "", "?integrationId=fixed": "b",
+	} {
+		a := r.do("GET", "/connections"+query, "", as("some")).ok()
+		got := []string{}
+		for i := range len(a.json["connections"].([]any)) {
+			got = append(got, a.at("connections", i, "connection_id"))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, want %s", query, got, want)
+		}
+	}
+	if want := 3 + 3 + 3 + 1 + 0 + 1; r.read != want {
+		t.Errorf("%d rows were read, want %d", r.read, want)
+	}
+	r.do("GET", "/status", "", as("some")).ok().want("3", "totals", "ok")
 }
 
 func TestNumbersOfConnections(t *testing.T) {

@@ -179,54 +179,39 @@ func (d *decoder) texts(raw jsontext.Value, f *field, path []any) map[string]str
 	return m
 }
 
-// list returns an array of strings, none of them empty.
-func (d *decoder) list(raw jsontext.Value, f *field, path []any) []string {
-	out := []string{}
-	if !d.kind(raw, '[', f.label, "an array of strings", path) {
-		return out
-	}
-	list := elements(raw)
-	f.checkCount(len(list), d.faults, path)
-	one := &field{label: f.label, min: new(1)}
-	for i, e := range list {
-		if s, ok := d.text(e, one, append(slices.Clip(path), i)); ok {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-func (d *decoder) oneOrMany(raw jsontext.Value, f *field, path []any) (o oneOrMany) {
-	one := &field{label: f.label} // the bounds of f are the list's
-	if raw.Kind() == '"' {
-		s, _ := d.text(raw, one, path)
-		return oneOrMany{list: []string{s}, alone: true}
-	}
-	if !d.kind(raw, '[', f.label, "a string or an array of strings", path) {
-		return o
-	}
-	list := elements(raw)
-	f.checkCount(len(list), d.faults, path)
-	for i, e := range list {
-		s, _ := d.text(e, one, append(slices.Clip(path), i))
-		o.list = append(o.list, s)
-	}
-	return o
-}
-
-func (d *decoder) numbers(raw jsontext.Value, f *field, path []any) []int {
-	if !d.kind(raw, '[', f.label, "an array of numbers", path) {
+// array returns what one reads of the elements of an array.
+func array[T any](d *decoder, raw jsontext.Value, f *field, of string, path []any, one func(e jsontext.Value, at []any) (T, bool)) []T {
+	if !d.kind(raw, '[', f.label, of, path) {
 		return nil
 	}
 	list := elements(raw)
 	f.checkCount(len(list), d.faults, path)
-	var out []int
+	var out []T
 	for i, e := range list {
-		if n, ok := d.whole(e, f.label, append(slices.Clip(path), i)); ok {
-			out = append(out, n)
+		if v, ok := one(e, append(slices.Clip(path), i)); ok {
+			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// list returns an array of strings, none of them empty.
+func (d *decoder) list(raw jsontext.Value, f *field, path []any) []string {
+	some := &field{label: f.label, min: new(1)} // the bounds of f are the list's
+	return array(d, raw, f, "an array of strings", path, func(e jsontext.Value, at []any) (string, bool) { return d.text(e, some, at) })
+}
+
+func (d *decoder) oneOrMany(raw jsontext.Value, f *field, path []any) oneOrMany {
+	one := &field{label: f.label}
+	if raw.Kind() == '"' {
+		s, _ := d.text(raw, one, path)
+		return oneOrMany{list: []string{s}, alone: true}
+	}
+	return oneOrMany{list: array(d, raw, f, "a string or an array of strings", path, func(e jsontext.Value, at []any) (string, bool) { return d.text(e, one, at) })}
+}
+
+func (d *decoder) numbers(raw jsontext.Value, f *field, path []any) []int {
+	return array(d, raw, f, "an array of numbers", path, func(e jsontext.Value, at []any) (int, bool) { return d.whole(e, f.label, at) })
 }
 
 func (d *decoder) whole(raw jsontext.Value, label string, path []any) (int, bool) {

@@ -38,9 +38,9 @@ func TestWhenAKeyRunsOut(t *testing.T) {
 		t.Run(c.id, func(t *testing.T) {
 			in := func(days int) time.Time { return r.clock.Add(time.Duration(days) * 24 * time.Hour) }
 			r.atAge("c", c.days)
-			r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK}
+			r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK, Version: 1}
 			if c.says != 0 {
-				r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK, ExpiresAt: in(c.says)}
+				r.status[pair{"acme", "c"}] = KeyStatus{State: StateOK, Version: 1, ExpiresAt: in(c.says)}
 			}
 			a := r.do("GET", "/connections/c?provider_config_key=acme", "").ok()
 			a.want(stamp(in(c.want)), "expires_at")

@@ -33,6 +33,7 @@ type fake struct {
 	down    error             // every call to the catalog fails so
 	keyDown error             // every call to the store fails so
 	between func(call string) // runs before a write, unlocked
+	read    int               // rows of connections that were listed
 }
 
 func newFake(now func() time.Time) *fake {
@@ -182,6 +183,7 @@ func (f *fake) Connections(_ context.Context, q catalog.ConnectionFilter) ([]*ca
 	if q.Limit > 0 {
 		list = list[:min(q.Limit, len(list))]
 	}
+	f.read += len(list)
 	return list, err
 }
 

@@ -62,7 +62,7 @@ func sentKeys(body string) []string {
 
 func FuzzCreateIntegration(f *testing.F) {
 	fuzzBody(f, "POST", "/integrations", acme, integrationBody(map[string]string{
-		"connect": `{"help_url":"https://h"}`, "verification": `{"path":"/x","headers":{"a":"b"},"success":[200]}`, "max_age": `"9d1h"`, ".keyPlacement": `"query"`, "unique_key": `"x"`,
+		"connect": `{"help_url":"https://h"}`, "verification": `{"path":"/x","headers":{"a":"b"},"success":[200]}`, "max_age": `"9d1h"`, "refused_statuses": `[403]`, "refused_after": `2`, ".keyPlacement": `"query"`, "unique_key": `"x"`,
 	}))
 }
 

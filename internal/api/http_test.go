@@ -237,6 +237,34 @@ func TestAnswersAreNotForPages(t *testing.T) {
 	}
 }
 
+// PostgreSQL refuses them, which would look like a catalog that is away.
+func TestTextThatNoDatabaseTakes(t *testing.T) {
+	r := newRig(t)
+	r.integration("acme")
+	for _, odd := range []string{"%ff", "%00", "a%00b", "%c0%ae", "%ed%a0%80"} {
+		for _, query := range []string{
+			"connections?search=", "connections?connectionId=", "connections?endUserId=", "connections?endUserOrganizationId=",
+			"connections?integrationId=acme,", "connections?tags[a]=", "connections/c?provider_config_key=", "status?integration=",
+		} {
+			r.do("GET", "/"+query+odd, "").is(http.StatusBadRequest, "invalid_query_params")
+		}
+		r.do("GET", "/connections?tags["+odd+"]=x", "").is(http.StatusBadRequest, "invalid_query_params")
+		for _, c := range [][2]string{{"GET", ""}, {"DELETE", ""}, {"POST", "/disable"}, {"POST", "/confirm_origin"}} {
+			r.do(c[0], "/integrations/"+odd+c[1], "").is(http.StatusBadRequest, "invalid_uri_params")
+		}
+		r.do("GET", "/connections/"+odd+"?provider_config_key=acme", "").is(http.StatusBadRequest, "invalid_uri_params")
+		r.do("GET", "/providers/"+odd, "").is(http.StatusBadRequest, "invalid_uri_params")
+	}
+	for target, body := range map[string]string{
+		"/connections":                `{"provider_config_key":"a\u0000","credentials":{"type":"API_KEY","apiKey":"` + canary + `"}}`,
+		"/connections/metadata":       `{"provider_config_key":"a\u0000","connection_id":"c","metadata":{}}`,
+		"/connect/sessions/reconnect": `{"integration_id":"a\u0000","connection_id":"c"}`,
+		"/connect/sessions":           `{"tags":{"a":"b"},"allowed_integrations":["a\u0000"]}`,
+	} {
+		r.do("POST", target, body).is(http.StatusBadRequest, "invalid_body")
+	}
+}
+
 func TestPathsOfTheAPI(t *testing.T) {
 	r := newRig(t)
 	for path, want := range map[string]bool{"/integrations": true, "/connections/x": true, "/proxy/x": false, "/": false, "/integrations/": false} {

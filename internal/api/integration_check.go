@@ -32,7 +32,9 @@ const MinInterval = 10 * time.Second
 
 // checkIntegration reports everything that is wrong with an integration.
 func (a *API) checkIntegration(i *catalog.Integration, fs *faults) {
-	if store.CheckSegment(i.UniqueKey) != nil { // a dot alone fits the pattern
+	// The pattern lets a dot alone through, and blanks that the header of the
+	// gateway would lose: "a " would be called as "a", another one.
+	if store.CheckSegment(i.UniqueKey) != nil || strings.TrimSpace(i.UniqueKey) != i.UniqueKey {
 		fs.add(wrongFormat, "Unique key has an invalid format", "unique_key")
 	}
 	checkLine(i.DisplayName, "Display name", fs, "display_name")
@@ -44,7 +46,16 @@ func (a *API) checkIntegration(i *catalog.Integration, fs *faults) {
 	if i.MaxAge > maxAge {
 		fs.add(tooBig, "Max age must be at most 3650d", "max_age")
 	}
+	for n, status := range i.RefusedStatuses {
+		if !Refusal(status) {
+			fs.add(wrongValue, "Refused statuses must be from 400 to 499", "refused_statuses", n)
+		}
+	}
 }
+
+// Refusal tells whether a status can say that a key is refused: it says also that
+// nothing was done.
+func Refusal(status int) bool { return status >= 400 && status <= 499 }
 
 // checkLine refuses text that would not be one line.
 func checkLine(s, label string, fs *faults, path ...any) {

@@ -60,6 +60,12 @@ func (c *call) mayTouchConnections() error {
 	if err := c.need(ScopeConnectionsWrite); err != nil {
 		return err
 	}
+	return c.mayConcernAll()
+}
+
+// mayConcernAll refuses a token that is limited to some connections: what is
+// done to an integration is done to all of its.
+func (c *call) mayConcernAll() error {
 	if len(c.token.Connections) > 0 {
 		return forbidden("This token is limited to some connections, and this concerns all")
 	}

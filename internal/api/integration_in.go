@@ -56,6 +56,8 @@ type integrationFields struct {
 	Connect         *connectFields      `json:"connect,omitempty" nullable:"true" description:"What the Connect page shows. Null removes it."`
 	Verification    *verificationFields `json:"verification,omitempty" nullable:"true" description:"The request that tries a key. Null removes it."`
 	MaxAge          *string             `json:"max_age,omitempty" label:"Max age" maxLength:"32" description:"How old a key may become: 90d, 720h."`
+	RefusedStatuses *[]int              `json:"refused_statuses,omitempty" nullable:"true" label:"Refused statuses" maxItems:"100" description:"The statuses, 400 to 499, by which the upstream refuses a key. None: no answer does. Null means the default: 401."`
+	RefusedAfter    *int                `json:"refused_after,omitempty" nullable:"true" label:"Refused after" minimum:"1" maximum:"1000" description:"How often in a row the newest key must be refused before its connection is auth_failed. Null means the default: 1."`
 	Disabled        *bool               `json:"disabled,omitempty"`
 }
 
@@ -133,6 +135,16 @@ func (f *integrationFields) over(c *call, i *catalog.Integration) {
 			c.faults.add(wrongFormat, "Max age must be a duration such as 90d or 720h", "max_age")
 		}
 		i.MaxAge = age
+	}
+	if s := f.RefusedStatuses; s != nil {
+		i.RefusedStatuses = append([]int{}, *s...)
+	} else if c.isNull("refused_statuses") {
+		i.RefusedStatuses = nil
+	}
+	if n := f.RefusedAfter; n != nil {
+		i.RefusedAfter = *n
+	} else if c.isNull("refused_after") {
+		i.RefusedAfter = 0
 	}
 }
 

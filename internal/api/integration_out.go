@@ -31,6 +31,8 @@ type integrationData struct {
 	Connect          *catalog.ConnectTexts `json:"connect,omitempty"`
 	Verification     *verificationData     `json:"verification,omitempty"`
 	MaxAge           string                `json:"max_age,omitempty"`
+	RefusedStatuses  []int                 `json:"refused_statuses,omitzero" nullable:"false"`
+	RefusedAfter     int                   `json:"refused_after,omitempty"`
 	Disabled         bool                  `json:"disabled" required:"true"`
 	Source           string                `json:"source" required:"true" enum:"api,config" description:"Integrations of the Caddy config cannot be changed here."`
 
@@ -76,7 +78,8 @@ func (a *API) integrationData(i *catalog.Integration) integrationData {
 		ForwardWebhooks:  i.ForwardWebhooks,
 		CreatedAt:        stamp(i.CreatedAt), UpdatedAt: stamp(i.UpdatedAt),
 		Config:  configData{i.BaseURL, i.KeyPlacement, i.KeyName, i.ValueTemplate, i.KeyLabel},
-		Connect: i.Connect, Verification: verificationOf(i.Verification), MaxAge: formatAge(i.MaxAge), Disabled: i.Disabled,
+		Connect: i.Connect, Verification: verificationOf(i.Verification), MaxAge: formatAge(i.MaxAge),
+		RefusedStatuses: i.RefusedStatuses, RefusedAfter: i.RefusedAfter, Disabled: i.Disabled,
 		Source: "api",
 	}
 	if i.Connect != nil {

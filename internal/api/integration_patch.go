@@ -120,10 +120,7 @@ func (a *API) confirmOrigin(c *call, in *integrationWrite) (*confirmed, error) {
 		return nil, err
 	}
 	ctx := c.r.Context()
-	i, err := a.integration(ctx, in.Key)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noIntegration(in.Key)
-	}
+	i, err := a.known(ctx, in.Key, noIntegration)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 func TestAPatchIsMergedIntoWhatThereIs(t *testing.T) {
 	r := newRig(t)
 	r.do("POST", "/integrations", integrationBody(map[string]string{
-		"display_name": `"Acme"`, "max_age": `"1d"`, ".keyLabel": `"Key of Acme"`, ".valueTemplate": `"K ${apiKey}"`,
+		"display_name": `"Acme"`, "max_age": `"1d"`, "refused_after": `1000`, ".keyLabel": `"Key of Acme"`, ".valueTemplate": `"K ${apiKey}"`,
 		"connect": `{"help_text":"t","help_url":"https://h.example"}`, "verification": `{"path":"/me"}`,
 	})).ok()
 	for _, step := range []struct {
@@ -21,6 +22,9 @@ func TestAPatchIsMergedIntoWhatThereIs(t *testing.T) {
 		{`{"integration_config":{"keyName":"X-Other"}}`, map[string]string{"integration_config": `{"baseUrl":"https://a.example","keyLabel":"Key of Acme","keyName":"X-Other","keyPlacement":"header","valueTemplate":"K ${apiKey}"}`}},
 		{`{"integration_config":{"keyLabel":"","valueTemplate":"","keyPlacement":""}}`, map[string]string{"integration_config": `{"baseUrl":"https://a.example","keyLabel":"API Key","keyName":"X-Other","keyPlacement":"header","valueTemplate":"${apiKey}"}`}},
 		{`{"display_name":"","max_age":""}`, map[string]string{"display_name": "acme", "max_age": ""}},
+		{`{"refused_statuses":[400,499]}`, map[string]string{"refused_statuses": "[400,499]", "refused_after": "1000"}},
+		{`{"refused_statuses":[],"refused_after":1}`, map[string]string{"refused_statuses": "[]", "refused_after": "1"}},
+		{`{"refused_statuses":null,"refused_after":null}`, map[string]string{"refused_statuses": "", "refused_after": ""}},
 		{`{"connect":{"help_text":""}}`, map[string]string{"connect": `{"help_url":"https://h.example"}`}},
 		{`{"connect":null,"verification":null}`, map[string]string{"connect": "", "verification": ""}},
 		{`{"unique_key":"other"}`, map[string]string{"unique_key": "other", "display_name": "other"}},
@@ -59,7 +63,7 @@ func TestAPatchCannotLeaveSomethingInvalid(t *testing.T) {
 		if !a.faults()[want] {
 			t.Errorf("%s: got %v, want %s", body, a.faults(), want)
 		}
-		if after := r.ints["acme"]; after != before {
+		if after := r.ints["acme"]; !reflect.DeepEqual(after, before) {
 			t.Errorf("%s: it was changed", body)
 		}
 	}
@@ -159,12 +163,12 @@ func TestWhereKeysGoIsNotForTokensThatMayNotWriteConnections(t *testing.T) {
 	for _, body := range ways {
 		for _, token := range []string{"half", "some"} {
 			a := r.do("PATCH", "/integrations/acme", body, as(token)).is(http.StatusForbidden, "forbidden")
-			if !strings.Contains(a.at("error", "message"), ScopeConnectionsWrite) {
-				t.Errorf("the scope is not named: %s", a.body)
+			if why := map[string]string{"half": ScopeConnectionsWrite, "some": "limited to some connections"}[token]; !strings.Contains(a.at("error", "message"), why) {
+				t.Errorf("%s is not told why: %s", token, a.body)
 			}
 		}
 	}
-	if r.ints["acme"] != before {
+	if !reflect.DeepEqual(r.ints["acme"], before) {
 		t.Error("a refused change was made")
 	}
 	r.do("PATCH", "/integrations/acme", `{"display_name":"x","integration_config":{"keyLabel":"y","baseUrl":"https://api.acme.example/v1"}}`, as("half")).ok()

@@ -110,6 +110,16 @@ func (a *API) integration(ctx context.Context, key string) (*catalog.Integration
 	return a.cfg.Catalog.Integration(ctx, key)
 }
 
+// known is [API.integration] for what a request names: none makes the answer where
+// there is none.
+func (a *API) known(ctx context.Context, key string, none func(key string) *Error) (*catalog.Integration, error) {
+	i, err := a.integration(ctx, key)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil, none(key)
+	}
+	return i, err
+}
+
 type getIntegration struct {
 	Key     string `path:"unique_key"`
 	Include string `query:"include" enum:"webhook,credentials" description:"Accepted for Nango's clients; both are null for API keys."`
@@ -119,10 +129,7 @@ func (a *API) getIntegration(c *call, in *getIntegration) (*integrationAnswer, e
 	if err := c.mayUse(in.Key); err != nil {
 		return nil, err
 	}
-	i, err := a.integration(c.r.Context(), in.Key)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noIntegration(in.Key)
-	}
+	i, err := a.known(c.r.Context(), in.Key, noIntegration)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +204,9 @@ func (a *API) notStatic(key string) error {
 func (a *API) own(c *call, key string) (*catalog.Integration, error) {
 	c.note(key, "")
 	if err := c.mayUse(key); err != nil {
+		return nil, err
+	}
+	if err := c.mayConcernAll(); err != nil {
 		return nil, err
 	}
 	if err := a.notStatic(key); err != nil {

@@ -42,11 +42,12 @@ func TestDefaultsOfAnIntegration(t *testing.T) {
 
 func TestEveryFieldOfAnIntegration(t *testing.T) {
 	r := newRig(t)
-	r.do("POST", "/integrations", `{"provider":"private-api-generic","unique_key":"a: b@c.d~e","display_name":"A","forward_webhooks":true,"disabled":true,"max_age":"90d",
+	r.do("POST", "/integrations", `{"provider":"private-api-generic","unique_key":"a: b@c.d~e","display_name":"A","forward_webhooks":true,"disabled":true,"max_age":"90d","refused_statuses":[401,403],"refused_after":3,
 		"connect":{"help_text":"two\nlines","help_url":"https://h.example/x","logo_url":"https://h.example/l.png"},
 		"verification":{"method":"HEAD","path":"/me?x=1","headers":{"Accept":"text/plain"},"success":[200,403]},
 		"integration_config":{"baseUrl":"https://a.example","keyName":"key","keyPlacement":"query"}}`).ok().
 		want(queryWarning, "warnings", 0).want("90d", "data", "max_age").want("true", "data", "disabled").want("true", "data", "forward_webhooks").
+		want("[401,403]", "data", "refused_statuses").want("3", "data", "refused_after").
 		want("https://h.example/l.png", "data", "logo").want("two\nlines", "data", "connect", "help_text").
 		want(`{"headers":{"Accept":"text/plain"},"method":"HEAD","path":"/me?x=1","success":[200,403]}`, "data", "verification")
 	r.do("GET", "/integrations/a:%20b@c.d~e", "").ok().want("A", "data", "display_name").want(queryWarning, "warnings", 0)

@@ -66,16 +66,14 @@ func (a *API) overview(c *call, all []*catalog.Integration, integration string) 
 
 // overviewOfFew is overview for a token that is limited to some connections.
 func (a *API) overviewOfFew(c *call, o *overview, keys []string) error {
-	for _, id := range c.token.Connections {
-		list, err := a.cfg.Catalog.Connections(c.r.Context(), catalog.ConnectionFilter{ID: id, Integrations: keys})
-		if err != nil {
-			return err
-		}
-		for _, conn := range list {
-			state := a.stateOf(o.integrations[conn.Integration], conn).Status
-			o.parts[state] = append(o.parts[state], part{rows: []*catalog.Connection{conn}})
-			o.count(conn.Integration, state, 1)
-		}
+	list, err := a.few(c, catalog.ConnectionFilter{Integrations: keys})
+	if err != nil {
+		return err
+	}
+	for _, conn := range list {
+		state := a.stateOf(o.integrations[conn.Integration], conn).Status
+		o.parts[state] = append(o.parts[state], part{rows: []*catalog.Connection{conn}})
+		o.count(conn.Integration, state, 1)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ package api
 // integrations that it is for, told as far as an end user needs.
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -79,10 +78,7 @@ func (a *API) getPublic(c *call, in *publicPath) (*publicAnswer, error) {
 	if !c.caller.Allows(in.Key) {
 		return nil, noIntegration(in.Key)
 	}
-	i, err := a.integration(c.r.Context(), in.Key)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noIntegration(in.Key)
-	}
+	i, err := a.known(c.r.Context(), in.Key, noIntegration)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -24,6 +25,9 @@ const maxBody = 1 << 20
 func (c *call) read(s *shape, in any) error {
 	v := reflect.ValueOf(in).Elem()
 	for _, f := range s.path {
+		if !storable(c.args[f.name]) {
+			return refuse(http.StatusBadRequest, "invalid_uri_params", "The %s in the path is ill-formed", f.label)
+		}
 		v.FieldByIndex(f.index).SetString(c.args[f.name])
 	}
 	if err := c.readQuery(s, v); err != nil {
@@ -90,8 +94,15 @@ func findQuery(fields []field, name string) (f *field, entry string) {
 
 func setQuery(f *field, entry, s string, v reflect.Value, fs *faults) {
 	if f.typ == textsType {
+		one := &field{label: f.name + "[" + clipped(entry) + "]", typ: textsType.Elem()}
+		one.checkText(entry, fs, []any{f.name})
+		one.checkText(s, fs, []any{f.name})
 		if v.IsNil() {
 			v.Set(reflect.MakeMap(textsType))
+		}
+		if f.max != nil && v.Len() == *f.max {
+			fs.add(tooBig, fmt.Sprintf("%s must have at most %d entries", f.label, *f.max), f.name)
+			return
 		}
 		v.SetMapIndex(reflect.ValueOf(entry), reflect.ValueOf(s))
 		return

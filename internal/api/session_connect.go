@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -65,10 +66,7 @@ func (a *API) connect(c *call, in *enterKey) (*connected, error) {
 	if !s.Allows(in.Integration) {
 		return nil, refuse(http.StatusBadRequest, "integration_not_allowed", "This connect session is not for integration %q", clipped(in.Integration))
 	}
-	i, err := a.integration(ctx, in.Integration)
-	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, noProviderConfig(in.Integration)
-	}
+	i, err := a.known(ctx, in.Integration, noProviderConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +121,7 @@ func (a *API) connectionOf(ctx context.Context, s *session.Session, in *enterKey
 			return nil, fmt.Errorf("reading the connection to reconnect: %w", err)
 		}
 		*conn = *old
+		conn.KeyExpiresAt = time.Time{} // it was of the key before
 		tags = ownTags(old)
 		maps.Copy(tags, s.Tags)
 	}

@@ -82,7 +82,7 @@ func TestAKeyIsEnteredAsNangosClientsDo(t *testing.T) {
 	if c := r.conns[pair{"acme", got.at("connectionId")}].Config; c["a"] != "ours" || c["b"] != "theirs" {
 		t.Errorf("the connection_config is %v", c)
 	}
-	next := "/api-auth/api-key/acme?connect_session_token=" + r.session(forAcme) + "&params[a]=%00"
+	next := "/api-auth/api-key/acme?connect_session_token=" + r.session(forAcme) + "&params[a]=%01"
 	r.do("POST", next, `{"apiKey":"`+canary+`"}`, func(a *ask) { a.token = "" }).is(400, "invalid_body")
 }
 

@@ -146,11 +146,21 @@ func TestALimitedTokenSeesAndTouchesItsOwn(t *testing.T) {
 		{"one", "PATCH", "/connections/metadata", meta("a", "two")},
 		{"one", "POST", "/integrations/a/confirm_origin", ""},
 		{"one", "DELETE", "/integrations/a?force=true", ""},
+		{"one", "DELETE", "/integrations/a", ""},
+		{"one", "POST", "/integrations/a/disable", ""},
+		{"one", "POST", "/integrations/a/enable", ""},
+		{"one", "PATCH", "/integrations/a", `{"disabled":true}`},
+		{"one", "PATCH", "/integrations/a", `{"connect":{"help_url":"https://elsewhere.example"}}`},
 	} {
 		r.do(c[1], c[2], c[3], as(c[0])).is(403, "forbidden")
 	}
 	if len(r.conns) != 4 || len(r.ints) != 2 {
 		t.Fatalf("%d connections, %d integrations are left", len(r.conns), len(r.ints))
+	}
+	for key, i := range r.ints {
+		if i.Disabled || i.Connect != nil {
+			t.Errorf("integration %s was changed", key)
+		}
 	}
 	r.do("GET", "/integrations", "", as("a")).ok().want("a", "data", 0, "unique_key").want("", "data", 1)
 	for query, want := range map[string]int{"": 2, "?integrationId=b": 0, "?integrationId=b,a": 2} {

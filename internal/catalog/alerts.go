@@ -5,13 +5,14 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // The states of an alert.
 const (
 	alertNew       = 0 // to be told
-	alertTelling   = 1 // being told
+	alertTelling   = 1 // being told; with an end, that came meanwhile
 	alertTold      = 2 // told; its end is to be told, too
 	alertResolved  = 3 // its end is to be told
 	alertResolving = 4 // its end is being told
@@ -97,26 +98,31 @@ func (t *tx) openAlert(ctx context.Context, a Alert) error {
 }
 
 func (t *tx) resolveAlert(ctx context.Context, subject string) error {
-	if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE subject = $1 AND state = 0", subject); err != nil {
-		return err
-	}
-	_, err := t.ExecContext(ctx, `
-		UPDATE alerts SET state = 3, resolved_at = $2 WHERE subject = $1 AND state IN (1, 2)`, subject, toMillis(t.now))
-	return err
+	return t.resolveAlerts(ctx, "subject = $1", subject)
 }
 
 // resolveKey is resolveAlert for all that was wrong with a connection's key: there
-// is another, or none any more.
+// is another.
 func (t *tx) resolveKey(ctx context.Context, integration, id string) error {
-	if err := t.resolveAlert(ctx, ConnectionSubject(integration, id)); err != nil {
-		return err
-	}
-	return t.resolveAlert(ctx, EndSubject(integration, id))
+	return t.resolveAlerts(ctx, "subject IN ($1, $2)", ConnectionSubject(integration, id), EndSubject(integration, id))
 }
 
-// untell makes what was being told to be told again.
+// resolveAlerts is resolveAlert for those that a condition picks.
+func (t *tx) resolveAlerts(ctx context.Context, which string, args ...any) error {
+	if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE state = 0 AND "+which, args...); err != nil {
+		return err
+	}
+	// Whether one that is being told arrives is not known yet.
+	_, err := t.ExecContext(ctx, fmt.Sprintf(`
+		UPDATE alerts SET state = CASE state WHEN 2 THEN 3 ELSE 1 END, resolved_at = CAST($%d AS BIGINT)
+		WHERE (state = 2 OR state = 1 AND resolved_at = 0) AND %s`, len(args)+1, which), append(args, toMillis(t.now))...)
+	return err
+}
+
+// untell makes what was being told to be told again. Of what is over meanwhile only
+// the end is: it may have arrived.
 func (t *tx) untell(ctx context.Context) error {
-	_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE state WHEN 1 THEN 0 ELSE 3 END WHERE state IN (1, 4)")
+	_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE WHEN state = 1 AND resolved_at = 0 THEN 0 ELSE 3 END WHERE state IN (1, 4)")
 	return err
 }
 
@@ -187,7 +193,7 @@ func (db *DB) TellAlerts(ctx context.Context, few int) (*Telling, error) {
 }
 
 // AlertsTold says whether what [DB.TellAlerts] gave was told. When it was not, it
-// is to be told again.
+// is to be told again. Until it is said nothing of that is, unless another leads.
 func (db *DB) AlertsTold(ctx context.Context, told bool) error {
 	return db.write(ctx, "closing alerts", func(t *tx) error {
 		if !told {
@@ -196,7 +202,7 @@ func (db *DB) AlertsTold(ctx context.Context, told bool) error {
 		if _, err := t.ExecContext(ctx, "DELETE FROM alerts WHERE state = 4"); err != nil {
 			return err
 		}
-		_, err := t.ExecContext(ctx, "UPDATE alerts SET state = 2 WHERE state = 1")
+		_, err := t.ExecContext(ctx, "UPDATE alerts SET state = CASE resolved_at WHEN 0 THEN 2 ELSE 3 END WHERE state = 1")
 		return err
 	})
 }

@@ -132,6 +132,27 @@ func TestWhoTellsHearsOfAnAlert(t *testing.T) {
 	})
 }
 
+func TestWhatEndsAndBeginsAnewWhileItIsToldIsToldAgainUnlessThatArrived(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		db := heardSite(t, s)
+		for _, arrived := range []bool{true, false} {
+			subject := fmt.Sprintf("arrived: %t", arrived)
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "store_down"}))
+			taken(t, db)
+			must(t, db.ResolveAlert(t.Context(), subject))
+			must(t, db.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "store_down"}))
+			must(t, db.AlertsTold(t.Context(), arrived))
+			var again []string
+			if !arrived {
+				again = []string{subject}
+			}
+			wantTold(t, db, subject, again, nil)
+			must(t, db.ResolveAlert(t.Context(), subject))
+			wantTold(t, db, subject, nil, []string{subject})
+		}
+	})
+}
+
 func TestOneNodeLeads(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		a := heardSite(t, s) // node-1 leads

@@ -23,7 +23,7 @@ func crowd(t *testing.T, db *DB) {
 	t.Helper()
 	bulk(t, db, manyIntegrations, `
 		INSERT INTO integrations (`+integrationColumns+`)
-		SELECT 'api-' || i, 'private-api-generic', 'API', false, 'https://api.example', 'header', 'X-Api-Key', '', '', '', '', 0, false, 1, i, 1 FROM n`)
+		SELECT 'api-' || i, 'private-api-generic', 'API', false, 'https://api.example', 'header', 'X-Api-Key', '', '', '', '', 0, false, 1, i, 1, '', 0 FROM n`)
 	bulk(t, db, manyConnections, fmt.Sprintf(`
 		INSERT INTO connections (integration, id, config, metadata, tags, end_user, end_user_id, organization_id, search,
 			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, created_at, updated_at, revision)

@@ -12,15 +12,16 @@ import (
 
 const connectionColumns = `c.integration, c.id, c.config, c.metadata, c.tags, c.end_user, c.webhook_url_override,
 	c.origin, c.bound_since, c.fingerprint, c.key_version, c.key_updated_at, c.disabled,
-	c.auth_failed_version, c.last_auth_failure_at, c.last_used_at, c.unverified, c.verify_at, c.created_at, c.updated_at, c.revision`
+	c.auth_failed_version, c.last_auth_failure_at, c.last_used_at, c.unverified, c.verify_at, c.key_expires_at,
+	c.created_at, c.updated_at, c.revision`
 
 // insertConnection writes a new connection and sets its times and revision.
 func (t *tx) insertConnection(ctx context.Context, c *Connection) error {
 	c.CreatedAt, c.UpdatedAt, c.Revision, c.BoundSince = t.now, t.now, 1, c.KeyVersion
 	n, err := t.putConnection(ctx, `
 		INSERT INTO connections (integration, id, config, metadata, tags, end_user, end_user_id, organization_id, search,
-			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, updated_at, revision, bound_since, unverified, verify_at, created_at)
-		VALUES `+tuples(1, make([]string, 21)...)+` ON CONFLICT DO NOTHING`, c, toMillis(c.CreatedAt))
+			webhook_url_override, origin, fingerprint, key_version, key_updated_at, disabled, updated_at, revision, bound_since, unverified, verify_at, key_expires_at, created_at)
+		VALUES `+tuples(1, make([]string, 22)...)+` ON CONFLICT DO NOTHING`, c, toMillis(c.CreatedAt))
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (t *tx) updateConnection(ctx context.Context, c *Connection) error {
 	if _, err := t.putConnection(ctx, `
 		UPDATE connections SET config = $3, metadata = $4, tags = $5, end_user = $6, end_user_id = $7, organization_id = $8,
 			search = $9, webhook_url_override = $10, origin = $11, fingerprint = $12, key_version = $13, key_updated_at = $14,
-			disabled = $15, updated_at = $16, revision = $17, bound_since = $18, unverified = $19, verify_at = $20
+			disabled = $15, updated_at = $16, revision = $17, bound_since = $18, unverified = $19, verify_at = $20, key_expires_at = $21
 		WHERE integration = $1 AND id = $2`, c); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (t *tx) putConnection(ctx context.Context, query string, c *Connection, mor
 		c.Integration, c.ID, config, string(c.Metadata), tags, user, who.ID, organization,
 		fold(strings.Join([]string{c.ID, who.ID, who.Email, who.DisplayName}, "\n")),
 		c.WebhookURLOverride, c.Origin, c.Fingerprint, c.KeyVersion, toMillis(c.KeyUpdatedAt), c.Disabled,
-		toMillis(c.UpdatedAt), c.Revision, c.BoundSince, c.Unverified, toMillis(c.VerifyAt),
+		toMillis(c.UpdatedAt), c.Revision, c.BoundSince, c.Unverified, toMillis(c.VerifyAt), toMillis(c.KeyExpiresAt),
 	}, more...)...)
 }
 
@@ -125,13 +126,13 @@ func fold(s string) string { return strings.ToLower(s) }
 
 func scanConnection(row scanner) (*Connection, error) {
 	var (
-		c                                                      Connection
-		config, metadata, tags, user                           string
-		keyUpdated, lastFailure, used, verify, created, update int64
+		c                                                               Connection
+		config, metadata, tags, user                                    string
+		keyUpdated, lastFailure, used, verify, expires, created, update int64
 	)
 	err := row.Scan(&c.Integration, &c.ID, &config, &metadata, &tags, &user, &c.WebhookURLOverride,
 		&c.Origin, &c.BoundSince, &c.Fingerprint, &c.KeyVersion, &keyUpdated, &c.Disabled,
-		&c.AuthFailedVersion, &lastFailure, &used, &c.Unverified, &verify, &created, &update, &c.Revision)
+		&c.AuthFailedVersion, &lastFailure, &used, &c.Unverified, &verify, &expires, &created, &update, &c.Revision)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func scanConnection(row scanner) (*Connection, error) {
 		c.Metadata = json.RawMessage(metadata)
 	}
 	c.KeyUpdatedAt, c.LastAuthFailureAt, c.LastUsedAt = fromMillis(keyUpdated), fromMillis(lastFailure), fromMillis(used)
-	c.VerifyAt = fromMillis(verify)
+	c.VerifyAt, c.KeyExpiresAt = fromMillis(verify), fromMillis(expires)
 	c.CreatedAt, c.UpdatedAt = fromMillis(created), fromMillis(update)
 	if err := fromJSON(config, &c.Config); err != nil {
 		return nil, err

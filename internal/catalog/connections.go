@@ -128,11 +128,12 @@ func (t *tx) deleteWhere(ctx context.Context, integration, where string, args ..
 	if err != nil {
 		return nil, err
 	}
+	// Of all at once: there may be very many, and every other writer waits.
+	if err := t.resolveAlerts(ctx, "connection <> '' AND integration = $1 AND connection IN (SELECT c.id FROM connections c WHERE c.integration = $1"+where+")", args...); err != nil {
+		return nil, err
+	}
 	for _, c := range all {
 		t.changed(c.Integration, c.ID)
-		if err := t.resolveKey(ctx, c.Integration, c.ID); err != nil {
-			return nil, err
-		}
 		if err := t.hook(ctx, c.Integration, c.ID, OperationDeletion, ""); err != nil {
 			return nil, err
 		}

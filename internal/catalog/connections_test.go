@@ -19,6 +19,7 @@ func aFullConnection(integration, id string) *Connection {
 	c.EndUser = &EndUser{ID: "u-1", Email: "Ann@Example.com", DisplayName: "Änn", Organization: &Organization{ID: "o-1", DisplayName: "Org"}}
 	c.WebhookURLOverride, c.Fingerprint, c.KeyVersion, c.Disabled = "https://hooks.example/x", "f1", 3, true
 	c.KeyUpdatedAt = time.Date(2026, 6, 1, 1, 2, 3, 4e6, time.UTC)
+	c.KeyExpiresAt = time.Date(2027, 6, 1, 1, 2, 3, 0, time.UTC)
 	return c
 }
 

@@ -20,21 +20,27 @@ func (t *tx) putIntegration(ctx context.Context, query string, i *Integration, m
 	if err != nil {
 		return 0, err
 	}
+	refused, err := toJSON(i.RefusedStatuses, i.RefusedStatuses == nil)
+	if err != nil {
+		return 0, err
+	}
 	return t.count(ctx, query, append([]any{
 		i.UniqueKey, i.Provider, i.DisplayName, i.ForwardWebhooks, i.BaseURL, i.KeyPlacement, i.KeyName,
 		i.ValueTemplate, i.KeyLabel, connect, verification, int64(i.MaxAge), i.Disabled,
 		toMillis(i.CreatedAt), toMillis(i.UpdatedAt), i.Revision,
+		refused, i.RefusedAfter,
 	}, more...)...)
 }
 
 func scanIntegration(row scanner) (*Integration, error) {
 	var (
-		i                     Integration
-		connect, verification string
-		created, updated      int64
+		i                              Integration
+		connect, verification, refused string
+		created, updated               int64
 	)
 	err := row.Scan(&i.UniqueKey, &i.Provider, &i.DisplayName, &i.ForwardWebhooks, &i.BaseURL, &i.KeyPlacement, &i.KeyName,
-		&i.ValueTemplate, &i.KeyLabel, &connect, &verification, &i.MaxAge, &i.Disabled, &created, &updated, &i.Revision)
+		&i.ValueTemplate, &i.KeyLabel, &connect, &verification, &i.MaxAge, &i.Disabled, &created, &updated, &i.Revision,
+		&refused, &i.RefusedAfter)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +49,9 @@ func scanIntegration(row scanner) (*Integration, error) {
 		return nil, err
 	}
 	if err := fromJSON(verification, &i.Verification); err != nil {
+		return nil, err
+	}
+	if err := fromJSON(refused, &i.RefusedStatuses); err != nil {
 		return nil, err
 	}
 	return &i, nil

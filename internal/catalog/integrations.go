@@ -12,7 +12,8 @@ import (
 )
 
 const integrationColumns = `unique_key, provider, display_name, forward_webhooks, base_url, key_placement, key_name,
-	value_template, key_label, connect_texts, verification, max_age, disabled, created_at, updated_at, revision`
+	value_template, key_label, connect_texts, verification, max_age, disabled, created_at, updated_at, revision,
+	refused_statuses, refused_after`
 
 // CreateIntegration writes a new integration and sets its CreatedAt, UpdatedAt
 // and Revision. It is an [ErrExists] when the unique key is taken.
@@ -21,7 +22,7 @@ func (db *DB) CreateIntegration(ctx context.Context, i *Integration) error {
 	err := db.write(ctx, fmt.Sprintf("creating the integration %q", i.UniqueKey), func(t *tx) error {
 		made.CreatedAt, made.UpdatedAt, made.Revision = t.now, t.now, 1
 		n, err := t.putIntegration(ctx, "INSERT INTO integrations ("+integrationColumns+")\n"+
-			"VALUES "+tuples(1, make([]string, 16)...)+" ON CONFLICT DO NOTHING", &made)
+			"VALUES "+tuples(1, make([]string, 18)...)+" ON CONFLICT DO NOTHING", &made)
 		if err == nil && n == 0 {
 			return ErrExists
 		}
@@ -71,8 +72,9 @@ func (db *DB) UpdateIntegration(ctx context.Context, key string, i *Integration)
 		_, err = t.putIntegration(ctx, `
 			UPDATE integrations SET unique_key = $1, provider = $2, display_name = $3, forward_webhooks = $4,
 				base_url = $5, key_placement = $6, key_name = $7, value_template = $8, key_label = $9, connect_texts = $10,
-				verification = $11, max_age = $12, disabled = $13, created_at = $14, updated_at = $15, revision = $16
-			WHERE unique_key = $17`, &made, key)
+				verification = $11, max_age = $12, disabled = $13, created_at = $14, updated_at = $15, revision = $16,
+				refused_statuses = $17, refused_after = $18
+			WHERE unique_key = $19`, &made, key)
 		return err
 	})
 	if err == nil {

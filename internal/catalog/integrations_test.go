@@ -13,7 +13,10 @@ func TestAnIntegrationIsReadAsItWasWritten(t *testing.T) {
 		full.DisplayName, full.KeyLabel, full.ValueTemplate = "Acmé \"Internal\" <API>", "Clé", "Api-Key ${apiKey}\\"
 		full.Connect = &ConnectTexts{HelpText: "see <b>", HelpURL: "https://x.example/?a=1&b=2", LogoURL: "https://x.example/l.png"}
 		full.Verification = &Verification{Method: "HEAD", Path: "me", Headers: map[string]string{"Accept": "*/*"}, Success: []int{200, 404}}
-		for _, i := range []*Integration{full, anIntegration("plain")} {
+		full.RefusedStatuses, full.RefusedAfter = []int{401, 403}, 3
+		off := anIntegration("off")
+		off.RefusedStatuses = []int{}
+		for _, i := range []*Integration{full, off, anIntegration("plain")} {
 			must(t, db.CreateIntegration(t.Context(), i))
 			if !i.CreatedAt.Equal(s.now) || !i.UpdatedAt.Equal(s.now) || i.Revision != 1 {
 				t.Errorf("creating set %v, %v, revision %d", i.CreatedAt, i.UpdatedAt, i.Revision)

@@ -47,7 +47,14 @@ type Integration struct {
 	Connect      *ConnectTexts
 	Verification *Verification
 	MaxAge       time.Duration // 0: keys do not age
-	Disabled     bool
+
+	// RefusedStatuses are those by which the upstream refuses a key. None: no
+	// answer does; nil: the default. RefusedAfter is how often in a row it must
+	// refuse one. 0: the default.
+	RefusedStatuses []int
+	RefusedAfter    int
+
+	Disabled bool
 
 	CreatedAt, UpdatedAt time.Time
 
@@ -105,6 +112,11 @@ type Connection struct {
 	// KeyVersion is the version of the key's document in its store.
 	KeyVersion   int
 	KeyUpdatedAt time.Time
+
+	// KeyExpiresAt is when that version runs out, to the second, as was said when
+	// it was entered. Zero: it was not said. A key that was put into the store
+	// past the catalog has its own in its document only.
+	KeyExpiresAt time.Time
 
 	Disabled bool
 

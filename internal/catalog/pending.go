@@ -151,14 +151,14 @@ func (db *DB) AbandonKeyWrite(ctx context.Context, p *PendingKey) error {
 // ResolveKeyWrite ends a write that its writer left open, by the version that
 // the store has now, 0 for none: see [DB.BeginKeyWrite]. Where somebody wrote
 // to the store who does not go through the catalog the newest key is not p's,
-// and its fingerprint is left empty.
+// and its fingerprint and end are left empty.
 func (db *DB) ResolveKeyWrite(ctx context.Context, p *PendingKey, version int) error {
 	if version <= p.Version {
 		return db.AbandonKeyWrite(ctx, p)
 	}
 	if version > p.Version+1 {
 		row := *p.Row
-		row.Fingerprint = ""
+		row.Fingerprint, row.KeyExpiresAt = "", time.Time{}
 		other := *p
 		other.Row = &row
 		p = &other

@@ -246,11 +246,11 @@ func TestAKeyThatSomebodyElseWroteHasNoFingerprint(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		db := s.open()
 		c := mustCreate(t, db, aFullConnection("acme", "cust-1"))
-		c.Fingerprint = "mine"
+		c.Fingerprint, c.KeyExpiresAt = "mine", s.now.Add(time.Hour)
 		p := &PendingKey{Integration: "acme", ID: "cust-1", Version: 3, Row: c}
 		must(t, db.BeginKeyWrite(t.Context(), p))
 		must(t, db.ResolveKeyWrite(t.Context(), p, 5))
-		if got := mustRead(t, db, "acme", "cust-1"); got.Fingerprint != "" || got.KeyVersion != 5 {
+		if got := mustRead(t, db, "acme", "cust-1"); got.Fingerprint != "" || !got.KeyExpiresAt.IsZero() || got.KeyVersion != 5 {
 			t.Errorf("the row is %+v", got)
 		}
 	})

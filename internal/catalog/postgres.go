@@ -105,6 +105,7 @@ func serverConfig(url string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, errors.New("reading the database's URL: it must be like postgres://user:password@host:5432/database?sslmode=verify-full, with other characters percent-encoded")
 	}
+	c.DialFunc = dialler.DialContext
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, connectTimeout)
 	c.RuntimeParams["application_name"] = cmp.Or(c.RuntimeParams["application_name"], "caddy-apikey-inject")
 	prepare := setUp

@@ -222,3 +222,35 @@ func TestTheServersOfAURL(t *testing.T) {
 		t.Errorf("a file names %q", got)
 	}
 }
+
+func TestWhoTakesOverAlertsDoesNotDeadlockWithAWrite(t *testing.T) {
+	s := newSite(t, "postgres")
+	dead, other := heardSite(t, s), s.open()
+	for _, subject := range []string{"a", "b"} { // taking over goes through them in this order
+		must(t, dead.OpenAlert(t.Context(), Alert{Subject: subject, Kind: "store_down"}))
+	}
+	taken(t, dead)
+	s.pass(leadFor + time.Second)
+	led := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	must(t, dead.write(ctx, "opening alerts", func(tx *tx) error {
+		if err := tx.openAlert(ctx, Alert{Subject: "b"}); err != nil {
+			return err
+		}
+		go func() {
+			leads, err := other.LeadAlerts(ctx, "node-2")
+			if err == nil && !leads {
+				err = errors.New("nobody leads")
+			}
+			led <- err
+		}()
+		for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
+			if err := dead.SQL().QueryRowContext(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting); err != nil {
+				return err
+			}
+		}
+		return tx.openAlert(ctx, Alert{Subject: "a"})
+	}))
+	must(t, <-led)
+}

@@ -37,18 +37,10 @@ func (db *DB) SessionUsed(ctx context.Context, id string) (used bool, err error)
 // FreeSession forgets that the session id was used: what it was used for has
 // not come about.
 func (db *DB) FreeSession(ctx context.Context, id string) error {
-	err := db.turn(ctx, func() error {
-		_, err := db.shared.sql.ExecContext(ctx, "DELETE FROM used_sessions WHERE id = $1", id)
-		return err
-	})
-	return classed(ctx, "giving back a used session", err)
+	return db.alone(ctx, "giving back a used session", "DELETE FROM used_sessions WHERE id = $1", id)
 }
 
 // PruneSessions forgets the sessions that have expired.
 func (db *DB) PruneSessions(ctx context.Context) error {
-	err := db.turn(ctx, func() error {
-		_, err := db.shared.sql.ExecContext(ctx, "DELETE FROM used_sessions WHERE expires_at < $1", toMillis(db.now()))
-		return err
-	})
-	return classed(ctx, "pruning used sessions", err)
+	return db.alone(ctx, "pruning used sessions", "DELETE FROM used_sessions WHERE expires_at < $1", toMillis(db.now()))
 }

@@ -36,35 +36,21 @@ func (db *DB) SendsWebhooks(ctx context.Context) error {
 // and for 30 seconds makes it so when nobody is. What another was about to tell
 // is then to be told again.
 func (db *DB) LeadAlerts(ctx context.Context, owner string) (leads bool, err error) {
-	err = db.turn(ctx, func() error {
-		raw, err := db.shared.sql.BeginTx(ctx, nil)
-		if err != nil {
+	err = db.write(ctx, "looking who tells of alerts", func(t *tx) error {
+		renewed, err := t.count(ctx, "UPDATE tellers SET seen_at = $3 WHERE name = $1 AND owner = $2", tellerAlert, owner, toMillis(t.now))
+		if leads = renewed > 0; leads || err != nil {
 			return err
-		}
-		defer raw.Rollback() //nolint:errcheck // nothing to undo after the commit
-		t, now := &tx{Tx: raw}, db.now()
-		renewed, err := t.count(ctx, "UPDATE tellers SET seen_at = $3 WHERE name = $1 AND owner = $2", tellerAlert, owner, toMillis(now))
-		if err != nil {
-			return err
-		}
-		if leads = renewed > 0; leads {
-			return raw.Commit()
 		}
 		taken, err := t.count(ctx, `
 			INSERT INTO tellers (name, owner, seen_at) VALUES ($1, $2, $3)
 			ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, seen_at = excluded.seen_at
-			WHERE tellers.seen_at < $4 OR tellers.owner = ''`, tellerAlert, owner, toMillis(now), toMillis(now.Add(-leadFor)))
-		if err != nil {
+			WHERE tellers.seen_at < $4 OR tellers.owner = ''`, tellerAlert, owner, toMillis(t.now), toMillis(t.now.Add(-leadFor)))
+		if leads = taken > 0; !leads || err != nil {
 			return err
 		}
-		if leads = taken > 0; leads {
-			if err := t.untell(ctx); err != nil {
-				return err
-			}
-		}
-		return raw.Commit()
+		return t.untell(ctx)
 	})
-	return leads && err == nil, classed(ctx, "looking who tells of alerts", err)
+	return leads && err == nil, err
 }
 
 // CedeAlerts lets another node tell of alerts at once.

@@ -20,10 +20,10 @@ const tries = 2
 // creates one.
 const AnyRevision = -1
 
-// Enter stores a key for a connection and then its description c, and sets on c
-// KeyVersion, KeyUpdatedAt, Fingerprint, Revision and the times. Where
-// c.Revision is 0 the connection must be new; else it replaces the row of that
-// revision, or with [AnyRevision] any.
+// Enter stores a key for a connection, beside it c.KeyExpiresAt unless that is
+// zero, and then its description c, and sets on c KeyVersion, KeyUpdatedAt,
+// Fingerprint, Revision and the times. Where c.Revision is 0 the connection must
+// be new; else it replaces the row of that revision, or with [AnyRevision] any.
 //
 // It is a [catalog.ErrConflict] when the row has another revision, when a key of
 // the connection is just being written or destroyed, or when somebody writes to
@@ -93,7 +93,8 @@ func (c *Custody) enter(ctx context.Context, p place, row *catalog.Connection, k
 	// From here on a client that leaves changes nothing.
 	ctx, cancel := settling(ctx)
 	defer cancel()
-	written, fate, err := p.write(ctx, key, version)
+	fields := p.fields(key, row.KeyExpiresAt)
+	written, fate, err := p.write(ctx, fields, version)
 	if err != nil && fate == unknown {
 		return false, err // the entry stays for a sweep
 	}
@@ -103,10 +104,11 @@ func (c *Custody) enter(ctx context.Context, p place, row *catalog.Connection, k
 	if err := c.finish(ctx, pending, written); err != nil {
 		return false, err
 	}
-	c.cfg.Learn(row.Integration, row.ID, &store.Document{
-		Fields:  map[string]store.Field{p.field: {Kind: "string", Value: key}},
-		Version: written,
-	})
+	doc := &store.Document{Fields: make(map[string]store.Field, len(fields)), Version: written}
+	for name, value := range fields {
+		doc.Fields[name] = store.Field{Kind: "string", Value: value}
+	}
+	c.cfg.Learn(row.Integration, row.ID, doc)
 	return false, nil
 }
 

@@ -13,6 +13,34 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
+func TestTheEndOfAKeyIsStoredBesideIt(t *testing.T) {
+	both(t, func(t *testing.T, s *site) {
+		c := s.custody()
+		ends := time.Date(2027, 1, 31, 1, 0, 0, 0, time.FixedZone("", 3600))
+		conn := aConnection("cust-1")
+		conn.KeyExpiresAt = ends
+		must(t, c.Enter(t.Context(), conn, secret.New("one")))
+		h := s.wantKey("cust-1", "one")
+		d, err := s.store.Get(t.Context(), address("acme", "cust-1"))
+		must(t, err)
+		if got := d.Fields[store.ExpiresField].Value.Reveal(); got != "2027-01-31T00:00:00Z" || len(d.Fields) != 2 {
+			t.Errorf("the document has %d fields, and of the end %q", len(d.Fields), got)
+		}
+		at, bad := s.learned["cust-1"].Expires()
+		if !at.Equal(ends) || bad != nil || !h.row.KeyExpiresAt.Equal(ends) {
+			t.Errorf("learned %v, %v, the row has %v", at, bad, h.row.KeyExpiresAt)
+		}
+		h.row.KeyExpiresAt = time.Time{}
+		must(t, c.Enter(t.Context(), h.row, secret.New("two")))
+		h = s.wantKey("cust-1", "two")
+		d, err = s.store.Get(t.Context(), address("acme", "cust-1"))
+		must(t, err)
+		if len(d.Fields) != 1 || !h.row.KeyExpiresAt.IsZero() {
+			t.Errorf("another key has %d fields, the row %v", len(d.Fields), h.row.KeyExpiresAt)
+		}
+	})
+}
+
 func TestEnteringTellsWhatIsThereThen(t *testing.T) {
 	both(t, func(t *testing.T, s *site) {
 		c := s.custody()

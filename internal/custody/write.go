@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
@@ -23,14 +24,23 @@ const (
 	lost                // it is not there, or somebody else wrote after it
 )
 
+// fields are what a key's document holds.
+func (p place) fields(key secret.Value, expires time.Time) map[string]secret.Value {
+	fields := make(map[string]secret.Value, 2)
+	if !expires.IsZero() {
+		fields[store.ExpiresField] = secret.New(expires.UTC().Format(time.RFC3339))
+	}
+	fields[p.field] = key // in the end: it is the key that must be there
+	return fields
+}
+
 // write stores a key as the version after cas and returns that.
 //
 // A key whose answer was lost is not sent again before the store has said which
 // version it has. Only who has the entry in the catalog writes, so the version
 // after cas is this key. While it is cas the key may be sent again, even if the
 // first one is still under way: check-and-set lets only one of both through.
-func (p place) write(ctx context.Context, key secret.Value, cas int) (version int, f fate, err error) {
-	fields := map[string]secret.Value{p.field: key}
+func (p place) write(ctx context.Context, fields map[string]secret.Value, cas int) (version int, f fate, err error) {
 	for sent := 1; ; sent++ {
 		version, err = p.store.Put(ctx, p.address, fields, cas)
 		switch {

@@ -127,7 +127,8 @@ func (b *Base) setHost(host, port string, danglingColon bool) error {
 		if err != nil {
 			ascii = strings.ToLower(host)
 		}
-		if ascii[0] == '.' || strings.Contains(ascii, "..") {
+		// What has no letters, such as xn-- or a soft hyphen, is mapped to nothing.
+		if ascii == "" || ascii[0] == '.' || strings.Contains(ascii, "..") {
 			return fmt.Errorf("has a host name with an empty part")
 		}
 		host = ascii

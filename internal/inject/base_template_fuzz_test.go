@@ -31,6 +31,7 @@ func FuzzBaseTemplate(f *testing.F) {
 		{"https://h/a", "1", "a b"},
 		{"https://u:p@h", "1", "é"},
 		{"http://h/%2e%2e/", "1", "${apiKey}"},
+		{"https://xn--", "1", "xn--"},
 	} {
 		f.Add(s[0], s[1], s[2])
 	}

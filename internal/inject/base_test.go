@@ -37,6 +37,8 @@ func TestBaseURLsThatAreRefused(t *testing.T) {
 		"a wrong escape":         {"https://h/%zz", "not a valid URL"},
 		"a wrong host name":      {"https://a..b/", "host name"},
 		"a host name from a dot": {"https://.b/", "host name"},
+		"a host name of nothing": {"https://xn--/", "host name"},
+		"a host name left empty": {"https://\u00ad/", "host name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseBase(tc.url)
@@ -144,12 +146,18 @@ func TestPathsThatClimbAreRefused(t *testing.T) {
 		"/..", "/.", "/../admin", "/a/../b", "/a/./b", "/%2e%2e/admin", "/%2E./admin", "/.%2e", "/a/..%2f..%2fadmin", "/..;/x", "/..;a=b/x",
 		"/a/.;/b", "/..%3b/x", "/..%5cadmin", `/..\admin`, "/%252e%252e/admin", "/%252e%252e%252fadmin", "/a%252f..%252fb", "/..%00/x",
 		"/..%253bx/y", "x", "..", "*",
+		"/%c0%ae%c0%ae/x", "/..%c0%afx", "/%e0%80%ae./x", "/%f0%80%80%ae/x", "/..%c1%9cx", "/..%e0%81%9cx", "/%25c0%25ae./x", "/%c0%a52e./x",
+		"/%ef%bc%8e%ef%bc%8e/x", "/..%ef%bc%8fx", "/..%ef%bc%bcx", "/%e2%80%a5/x", "/%e2%80%a4./x", "/..%e2%88%95x",
+		"/..%20/x", "/.%09./x", "/.%0d%0a./x", "/%20.", "/..%7f/x",
 	} {
 		if err := CheckPath(p); !errors.Is(err, ErrBadPath) {
 			t.Errorf("%q: got %v, want it refused", p, err)
 		}
 	}
-	for _, p := range []string{"", "/", "/a", "/...", "/..a", "/a..", "/a..b/c", "/%2e%2e%2e", "/a;..", "/%", "/a%2", "/~user/.well-known/x"} {
+	for _, p := range []string{
+		"", "/", "/a", "/...", "/..a", "/a..", "/a..b/c", "/%2e%2e%2e", "/a;..", "/%", "/a%2", "/~user/.well-known/x",
+		"/%20", "/a%20..", "/%c3%bc", "/%c3", "/%c0", "/%e0%80", "/%c0a", "/%e6%9d%b1%ef%bc%8f%e4%ba%ac", "/%ef%bc%8e%ef%bc%8e%ef%bc%8e", "/v1.%c3%bc", "/%e2%80%a6",
+	} {
 		if err := CheckPath(p); err != nil {
 			t.Errorf("%q: got %v, want it let through", p, err)
 		}

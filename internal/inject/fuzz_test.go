@@ -170,6 +170,7 @@ func FuzzBasePath(f *testing.F) {
 	for _, s := range []string{
 		"", "/", "/users", "/a//b", "/a%2Fb", "/../admin", "/%2e%2e/admin", "/a/..%2f..%2fadmin", "/..;/x", "/%252e%252e/x",
 		`/..\x`, "/..%5cx", "/..%00/x", "/https://evil/x", "/%", "/a b", "/é", "/.", "/...", "/..a", "/a;..", "//..", "/%2", "/a%3b/..%3b/",
+		"/%c0%ae./x", "/..%ef%bc%8fx", "/..%20/x", "/%c0", "/%f0%80%80",
 	} {
 		f.Add("/v1", s)
 		f.Add("", s)

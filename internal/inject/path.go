@@ -11,7 +11,9 @@ var ErrBadPath = errors.New("the path has a . or .. segment, or does not begin w
 // CheckPath refuses an escaped path that could climb above a base path in any
 // reading an upstream may have: a segment `.` or `..`, where segments are
 // parted by `/` and `\`, plain or escaped, end at their first `;`, and may be
-// escaped once or twice. The empty path is allowed. The error is [ErrBadPath].
+// escaped once or twice; where blanks and control characters count for nothing,
+// and what looks like a dot or slash is one. The empty path is allowed. The
+// error is [ErrBadPath].
 func CheckPath(escaped string) error {
 	if escaped == "" {
 		return nil
@@ -26,7 +28,7 @@ func CheckPath(escaped string) error {
 		if strings.IndexByte(escaped, '%') < 0 {
 			return nil
 		}
-		escaped = decodeLenient(escaped)
+		escaped = asASCII(decodeLenient(escaped))
 	}
 	return nil
 }
@@ -49,11 +51,27 @@ func hasDotSegment(s string) bool {
 		if cut := strings.IndexAny(seg, ";?#\x00"); cut >= 0 {
 			seg = seg[:cut]
 		}
-		if seg == "." || seg == ".." {
+		if isDots(seg) {
 			return true
 		}
 	}
 	return false
+}
+
+// isDots tells whether a segment is `.` or `..`. Blanks and control characters
+// do not count: URL parsers of browsers take line ends and tabs out, Windows
+// blanks at the end of a name.
+func isDots(seg string) bool {
+	dots := 0
+	for i := range len(seg) {
+		switch c := seg[i]; {
+		case c == '.':
+			dots++
+		case c > ' ' && c != 0x7f:
+			return false
+		}
+	}
+	return dots == 1 || dots == 2
 }
 
 // decodeLenient decodes every valid percent escape and leaves broken ones.

@@ -81,7 +81,10 @@ func (b *breaker) good(now int64) (up bool) {
 	b.answer.Store(now)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fails, b.only, b.doubt, b.wait, b.muted = 0, nil, false, probeFirst, false
+	b.fails, b.only, b.doubt, b.wait = 0, nil, false, probeFirst
+	if now >= b.until.Load() { // what is answered in a pause was asked before it
+		b.muted = false
+	}
 	b.closeLocked(now)
 	up, b.told = b.told, false
 	return up

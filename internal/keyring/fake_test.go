@@ -16,20 +16,21 @@ import (
 
 // fake is a store whose answers a test sets.
 type fake struct {
-	mu     sync.Mutex
-	docs   map[store.Address]*store.Document
-	former map[store.Address]*store.Document // the version before
-	asked  []int                             // before which versions
-	errs   map[store.Address]error
-	err    error         // of every read and probe
-	ill    error         // of every probe
-	delay  time.Duration // of every read
-	panics bool
-	log    []read
-	probes []time.Time
-	closed int
-	flying int // now
-	most   int // at once
+	mu        sync.Mutex
+	docs      map[store.Address]*store.Document
+	former    map[store.Address]*store.Document // the version before
+	asked     []int                             // before which versions
+	errs      map[store.Address]error
+	err       error         // of every read and probe
+	ill       error         // of every probe
+	delay     time.Duration // of every read
+	panics    bool
+	answering func() // called when a read is about to be answered
+	log       []read
+	probes    []time.Time
+	closed    int
+	flying    int // now
+	most      int // at once
 }
 
 type read struct {
@@ -72,6 +73,9 @@ func (f *fake) Get(ctx context.Context, a store.Address) (*store.Document, error
 	}
 	if err := f.errs[a]; err != nil {
 		return nil, err
+	}
+	if f.answering != nil {
+		f.answering()
 	}
 	if d := f.docs[a]; d != nil {
 		return d, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
 )
 
-// previousField is where connections made by the API keep the key before the
-// current one.
+// previousField is where a document may have the key before the current one. Who
+// rotates it writes it there, as where a store keeps no versions.
 const previousField = "previous"
 
 // noFormer stands for a version before the newest that is known not to be.
@@ -33,30 +33,36 @@ type formerRead struct {
 // the store did not answer about, again after 10 seconds.
 func (e *Entry) Previous(ctx context.Context, field string) (*Key, bool) {
 	s := e.live()
+	k, unread := e.former(s, field)
+	if unread == nil {
+		return k, k != nil
+	}
+	// Without a read to wait for it may have ended since we looked.
+	if done := e.view.ring.readFormer(ctx, s, unread); done != nil {
+		_, waiting := span.Wait(ctx)
+		defer waiting.End()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	k, _ = e.former(s, field)
+	return k, k != nil
+}
+
+// former returns the key before the newest one as far as it is known, and the
+// content whose version before was not looked for yet.
+func (e *Entry) former(s *slot, field string) (k *Key, unread *content) {
 	snap := e.rotating(s)
 	if snap == nil {
-		return nil, false
+		return nil, nil
 	}
 	k, known := snap.before(field)
 	if known {
-		return k, k != nil
+		return k, nil
 	}
-	done := e.view.ring.readFormer(ctx, s, snap.content)
-	if done == nil {
-		return nil, false
-	}
-	_, waiting := span.Wait(ctx)
-	defer waiting.End()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		return nil, false
-	}
-	if snap = e.rotating(s); snap == nil {
-		return nil, false
-	}
-	k, _ = snap.before(field)
-	return k, k != nil
+	return nil, snap.content
 }
 
 // rotating returns what is held of s while its newest version is new, else nil.

@@ -47,6 +47,45 @@ func TestAKeyAndItsAgeBelongTogether(t *testing.T) {
 	}
 }
 
+// What is held anew, because another of its fields is asked for, is as old as it
+// was. A reader that comes in between must still notice: with the key of one field
+// and the name of the other it would send the wrong one.
+func TestAKeyAndItsFieldBelongTogether(t *testing.T) {
+	var names fieldNames
+	c, _ := build(fieldsOf(1, map[string]string{"a": "ka", "b": "kb"}), nil, 1, time.Time{})
+	a, b := c.find("a"), c.find("b")
+	n := newSnapshot(c, 1, 0)
+	s := newSlot(one)
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for !done.Load() {
+				k, checked, terms := s.held()
+				if checked == 0 {
+					continue
+				}
+				if number := uint8(terms) &^ onlyByName; names.is(number, "a") != (k == a.key) || names.is(number, "b") != (k == b.key) {
+					t.Errorf("got the key of version %d with field %d, want its own", k.Version, number)
+					return
+				}
+			}
+		})
+	}
+	for i := range 200_000 {
+		a.asked.Store(i%2 == 0)
+		b.asked.Store(i%2 == 1)
+		s.hold(n, &names)
+	}
+	done.Store(true)
+	wg.Wait()
+	_, was, _ := s.held()
+	s.again(n, &names)
+	if _, is, _ := s.held(); is == was {
+		t.Error("who reads one half before and the other after takes them for one")
+	}
+}
+
 func TestNothingHeldIsNeverFresh(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		e := r.view(Options{}).Entry(one)

@@ -265,6 +265,32 @@ func TestThrottlingIsToldOnceUntilAnAnswer(t *testing.T) {
 	})
 }
 
+// What was asked before the pause and is answered in it is not the store's return.
+func TestALateAnswerDoesNotMakeThrottlingNews(t *testing.T) {
+	inTime(t, RingOptions{}, func(r *rig) {
+		throttled := &store.ThrottledError{After: 2 * time.Second}
+		r.docs[one], r.docs[addr(2)] = doc(1, "k1"), doc(1, "k2")
+		v := r.view(Options{TTL: time.Second})
+		e := v.Pin(one)
+		r.want(e, "k1")
+		r.set(func() { r.delay = 500 * time.Millisecond })
+		late := make(chan error)
+		go func() { _, err := v.Entry(addr(2)).Key(context.Background(), ""); late <- err }()
+		r.pass(100 * time.Millisecond)
+		r.set(func() { r.delay, r.err = 0, throttled })
+		r.fails(v.Entry(addr(3)))
+		r.set(func() { r.err = nil })
+		if err := <-late; err != nil {
+			t.Fatal(err)
+		}
+		r.set(func() { r.err = throttled })
+		r.pass(time.Minute)
+		if n := r.count(StoreThrottled); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	})
+}
+
 func TestAPanicIsAFailure(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		r.docs[one] = doc(1, "k1")

@@ -43,8 +43,8 @@ func (e *Entry) Refused(ctx context.Context, field string, k *Key) (newer *Key, 
 		return newer, true
 	}
 	done := e.view.ring.rereadRefused(ctx, s, k)
-	if done == nil {
-		return nil, false
+	if done == nil { // also when the read ended since we looked
+		return e.newer(s, field, k)
 	}
 	_, waiting := span.Wait(ctx)
 	defer waiting.End()

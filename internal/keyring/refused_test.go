@@ -83,6 +83,36 @@ func TestEveryRotationIsSeenAtItsFirstRefusal(t *testing.T) {
 	}
 }
 
+// Whoever looked before the read ended, and asks for one after it, is not left
+// with the refused key.
+func TestARefusalThatCrossesTheEndOfTheReadSeesWhatItBrought(t *testing.T) {
+	const rotations, callers = 2000, 16
+	inTime(t, RingOptions{}, func(r *rig) {
+		r.docs[one] = doc(1, "k1")
+		e := r.view(Options{}).Pin(one)
+		k := r.want(e, "k1")
+		var wg sync.WaitGroup
+		refused := func(n int) {
+			if next, ok := e.Refused(context.Background(), "", k); !ok || next.Version != n {
+				t.Errorf("rotation %d was not seen: %v", n, next)
+			}
+		}
+		for n := 2; n < 2+rotations && !t.Failed(); n++ {
+			r.set(func() {
+				r.docs[one] = doc(n, fmt.Sprint("k", n))
+				r.answering = func() {
+					for range callers {
+						wg.Go(func() { refused(n) })
+					}
+				}
+			})
+			refused(n)
+			wg.Wait()
+			k = r.want(e, fmt.Sprint("k", n))
+		}
+	})
+}
+
 func TestARefusalWithTheStoreAwayWaitsForNothing(t *testing.T) {
 	inTime(t, RingOptions{}, func(r *rig) {
 		r.docs[one] = doc(1, "k1")

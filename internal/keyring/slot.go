@@ -44,6 +44,7 @@ type rest struct {
 	due    int64
 
 	rejected atomic.Pointer[rejection] // nil: upstreams take the newest key, or nobody asked them
+	bridged  atomic.Pointer[Key]       // the newest key for which the former one was taken
 
 	mu      sync.Mutex
 	flight  *flight     // the read under way
@@ -52,8 +53,12 @@ type rest struct {
 }
 
 // hold makes n what is held; nil holds nothing. s.mu is held.
+//
+// Checked is another one each time, by a nanosecond where n was held already: a
+// reader that comes in between notices by it that key and terms may be halves of
+// two.
 func (s *slot) hold(n *snapshot, names *fieldNames) {
-	s.checked.Store(0)
+	was := s.checked.Swap(0)
 	s.snap.Store(n)
 	if n == nil {
 		s.key.Store(nil)
@@ -63,7 +68,7 @@ func (s *slot) hold(n *snapshot, names *fieldNames) {
 	key, field := n.wanted(names)
 	s.key.Store(key)
 	s.terms.Store(uint32(n.terms.with(field)))
-	s.checked.Store(n.checked)
+	s.checked.Store(max(n.checked, was+1))
 }
 
 // again holds n anew if it is still held: a field of it is asked for by name for

@@ -53,6 +53,14 @@ func (e *Entry) Accepted(k *Key) {
 	}
 }
 
+// Bridged tells that an upstream refused k, the newest there is, and took the one
+// before.
+func (e *Entry) Bridged(k *Key) { e.live().bridged.Store(k) }
+
+// IsBridged tells whether an upstream did so. Such an upstream will turn to k, and
+// may have done that between the two tries of a request.
+func (e *Entry) IsBridged(k *Key) bool { return k != nil && e.live().bridged.Load() == k }
+
 // refused tells whether upstreams refuse what is held, and when one did last. A
 // newer key was not refused yet.
 func (s *slot) refused(snap *snapshot) (refused bool, last time.Time) {

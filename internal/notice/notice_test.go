@@ -45,25 +45,25 @@ func TestKindsAreNamesOfEvents(t *testing.T) {
 
 func TestAQueueKeepsTheOrderAndWhoPutsDoesNotWait(t *testing.T) {
 	taken, hold := make(chan int, 4), make(chan struct{})
-	q := notice.NewQueue(3, func(n int) {
+		q := notice.NewQueue(3, func(n int) {
 		taken <- n
-		<-hold
-	})
-	if !q.Put(0) {
-		t.Fatal("an empty queue had no room")
-	}
+			<-hold
+		})
+		if !q.Put(0) {
+			t.Fatal("an empty queue had no room")
+		}
 	if n := <-taken; n != 0 { // and the function hangs
 		t.Errorf("it handed on %d", n)
 	}
-	for n := 1; n <= 3; n++ {
-		if !q.Put(n) {
-			t.Errorf("no room for %d of 3", n)
+		for n := 1; n <= 3; n++ {
+			if !q.Put(n) {
+				t.Errorf("no room for %d of 3", n)
+			}
 		}
-	}
-	if q.Put(4) || q.Put(5) {
-		t.Error("a full queue took more")
-	}
-	close(hold)
+		if q.Put(4) || q.Put(5) {
+			t.Error("a full queue took more")
+		}
+		close(hold)
 	for want := 1; want <= 3; want++ {
 		if n := <-taken; n != want {
 			t.Errorf("it handed on %d, want %d", n, want)
@@ -97,5 +97,5 @@ func TestTheNewestCountsAndWhoWaitsHearsOfEachChange(t *testing.T) {
 		if got, ok := n.Get(); got != step.want || ok != (step.want != "") {
 			t.Errorf("got %q, %v, want %q", got, ok, step.want)
 		}
-	}
+		}
 }

@@ -7,7 +7,8 @@ import "sync"
 
 // Queue hands what is put into it to one function, in order and in the
 // background, for as long as the process runs. What comes while it is full is
-// dropped: a function that hangs must not become the memory of the process.
+// dropped, as who puts it in is told: a function that hangs must not become the
+// memory of the process.
 type Queue[T any] struct {
 	handle func(T)
 	items  chan T

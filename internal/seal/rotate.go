@@ -99,6 +99,11 @@ func (s *Store) rotate(ctx context.Context, r Rotation) (*Rotated, error) {
 	case !inPlace && (r.DropOld || finished):
 		return nil, ErrNeedsOut
 	case finished:
+		if s.alone() {
+			if err := removeTemps(src.Path); err != nil {
+				return nil, err
+			}
+		}
 		next, err := o.keys().renewed()
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 )
@@ -129,10 +130,40 @@ func Replace(path string, k *Keyset) error {
 	return syncDir(dir)
 }
 
+// tempPrefix begins the names of keysets that have no name of their own yet.
+const tempPrefix = ".keyset-"
+
+// removeTemps removes what a process left beside the keyset at path that was
+// killed while it wrote one: it holds keys, and nobody reads it. Whoever calls this
+// is alone with the keyset.
+func removeTemps(path string) error {
+	if at, err := filepath.EvalSymlinks(path); err == nil { // as Replace has it
+		path = at
+	}
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for keysets that were left behind: %w", err)
+	}
+	var all error
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), tempPrefix) {
+			all = errors.Join(all, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	if all != nil {
+		return fmt.Errorf("removing keysets that were left behind: %w", all)
+	}
+	return nil
+}
+
 // writeTemp writes text to a file of its own in dir and to the disk.
 // os.CreateTemp makes it with mode 0600.
 func writeTemp(dir string, text secret.Value) (name string, err error) {
-	f, err := os.CreateTemp(dir, ".keyset-*")
+	f, err := os.CreateTemp(dir, tempPrefix+"*")
 	if err != nil {
 		return "", err
 	}

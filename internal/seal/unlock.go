@@ -20,6 +20,9 @@ func (s *Store) unlock(ctx context.Context, o *opened) error {
 		return err
 	}
 	keys, err := Load(s.cfg.Keyset)
+	if err == nil && s.alone() {
+		_ = removeTemps(s.cfg.Keyset.Path) // who may not does without; a rotation says so
+	}
 	if errors.Is(err, ErrNoKeyset) {
 		keys, err = s.create(used, err)
 	}
@@ -37,6 +40,10 @@ func (s *Store) unlock(ctx context.Context, o *opened) error {
 	}
 	return o.claim(ctx)
 }
+
+// alone tells whether nobody else writes the keyset's file: the database is one
+// node's, who holds its lock.
+func (s *Store) alone() bool { return s.cfg.Create && s.cfg.Keyset.Text.IsZero() }
 
 // create makes the first keyset. missing is the error of loading it.
 func (s *Store) create(used bool, missing error) (*Keyset, error) {

@@ -36,8 +36,10 @@ type key struct {
 // sealing returns the newest key, which it makes when there is none or it is
 // too old.
 func (s *Sessions) sealing(ctx context.Context) (key, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return key{}, err
+	}
+	defer s.give()
 	if err := s.refresh(ctx, recheck); err != nil {
 		return key{}, err
 	}
@@ -64,8 +66,10 @@ func (s *Sessions) sealing(ctx context.Context) (key, error) {
 // for as long as a token is: who comes upon an old key cannot make new tokens
 // with it.
 func (s *Sessions) opening(ctx context.Context, id int64) (key, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.take(ctx); err != nil {
+		return key{}, err
+	}
+	defer s.give()
 	if err := s.refresh(ctx, recheck); err != nil {
 		return key{}, err
 	}
@@ -81,6 +85,18 @@ func (s *Sessions) opening(ctx context.Context, id int64) (key, error) {
 	}
 	return k, nil
 }
+
+// take waits for the turn, which give ends.
+func (s *Sessions) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the keys of sessions: %w", ctx.Err())
+	}
+}
+
+func (s *Sessions) give() { <-s.turn }
 
 func (s *Sessions) find(id int64) (key, bool) {
 	for n, k := range s.keys {

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -87,6 +88,33 @@ func TestATokenOpensOnEveryNodeToWhatWasSealed(t *testing.T) {
 	if other := d.seal(full()); d.opens(d.Sessions, other, nil).ID == s.ID {
 		t.Error("two sessions have one id")
 	}
+}
+
+// hangingCatalog is one that answers nobody.
+type hangingCatalog struct{ Catalog }
+
+func (hangingCatalog) SessionKeys(ctx context.Context) ([]catalog.SessionKey, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestWhoWaitsBehindACatalogThatHangsMayLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(hangingCatalog{}, time.Now)
+		hour, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { _, _ = s.Seal(hour, full()) }()
+		synctest.Wait()
+		second, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := s.Open(second, Prefix+strings.Repeat("A", 100)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if _, err := s.Seal(second, full()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
 }
 
 func TestATokenExpires(t *testing.T) {

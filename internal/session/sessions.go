@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
@@ -33,8 +32,10 @@ type Sessions struct {
 	catalog Catalog
 	now     func() time.Time
 
-	mu     sync.Mutex // guards the keys
-	keys   []key      // the newest first
+	// turn is held by who looks at the keys, also while they are read. A channel
+	// and not a mutex, so that who waits behind that still obeys its context.
+	turn   chan struct{}
+	keys   []key // the newest first
 	readAt time.Time
 
 	failures failures
@@ -42,7 +43,7 @@ type Sessions struct {
 
 // New returns the sessions of a catalog, by a clock. It does no I/O.
 func New(c Catalog, now func() time.Time) *Sessions {
-	return &Sessions{catalog: c, now: now, failures: failures{of: make(map[string]count)}}
+	return &Sessions{catalog: c, now: now, turn: make(chan struct{}, 1), failures: failures{of: make(map[string]count)}}
 }
 
 var encoding = base64.RawURLEncoding

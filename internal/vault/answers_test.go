@@ -191,6 +191,39 @@ func TestLostAnswerOfAWriteIsReadBack(t *testing.T) {
 	}
 }
 
+// A balancer that got no answer of Vault does not know what became of the write. At
+// the next address it would meet its own version, and look like somebody else's.
+func TestAWriteWhoseAnswerABalancerLostIsNotMadeAgain(t *testing.T) {
+	for _, status := range []int{http.StatusBadGateway, http.StatusGatewayTimeout} {
+		answers := func(status int, writes *atomic.Int32) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodPost {
+					_, _ = w.Write([]byte(live))
+					return
+				}
+				writes.Add(1)
+				w.WriteHeader(status)
+				_, _ = w.Write([]byte(`{"errors":["check-and-set parameter did not match the current version"]}`))
+			}
+		}
+		var writes, again atomic.Int32
+		addr, _ := fake(t, answers(status, &writes))
+		next, _ := fake(t, answers(http.StatusBadRequest, &again))
+		c := withToken(addr, "t")
+		c.Addresses = append(c.Addresses, next)
+		cl := open(t, c)
+		if v, err := cl.Put(t.Context(), store.Address{Path: "a"}, fieldsOf("k"), 2); err != nil || v != 3 {
+			t.Errorf("%d: version %d, %v", status, v, err)
+		}
+		if _, err := cl.Put(t.Context(), store.Address{Path: "a"}, fieldsOf("other"), 2); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%d: a write that was not done: %v", status, err)
+		}
+		if writes.Load() != 2 || again.Load() != 0 {
+			t.Errorf("%d: %d writes, and %d at the next address", status, writes.Load(), again.Load())
+		}
+	}
+}
+
 func TestNewNeitherDialsNorLogsIn(t *testing.T) {
 	var hits atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))

@@ -15,9 +15,10 @@ import (
 )
 
 // Identity returns a hash of what decides which secrets are seen: addresses,
-// namespace, mount, TLS identity, and who logs in. Timeouts, limits and what
-// merely proves who we are (secret_id, password, JWT) are not part of it:
-// [Client.Adopt] replaces those. Nothing can be read back from it.
+// namespace, mount, TLS identity, and who logs in. What merely proves who we are
+// (secret_id, password, JWT) is not part of it: [Client.Adopt] replaces that. Nor
+// are timeouts and limits, which come from the environment and stay as they are
+// for as long as the process runs. Nothing can be read back from it.
 //
 // Two configurations with a Caddy-built TLS whose trust is made in code count
 // as the same only when their subjects are.

@@ -24,7 +24,8 @@ type auth struct {
 
 	mu     sync.Mutex
 	cfg    Auth
-	static map[[32]byte]bool // tokens of ours not to try again
+	static map[[32]byte]bool // given tokens not to try again
+	seen   string            // fingerprint of the credentials that could be read last
 	unwrap [32]byte          // hash of the wrapping token that was unwrapped
 	opened secret.Value      // what it held
 }
@@ -68,15 +69,18 @@ func (a Auth) proof() (secret.Value, error) {
 	return secret.Value{}, nil
 }
 
-// fingerprint is a hash: it is compared and never shown.
+// fingerprint is a hash: it is compared and never shown. A file that is away for
+// a moment is no new credential.
 func (l *auth) fingerprint() string {
 	a := l.config()
 	v, err := a.proof()
-	if err != nil {
-		return "" // a file that is away for a moment is no new credential
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		sum := sha256.Sum256([]byte(a.RoleID.Reveal() + "\x00" + a.Username + "\x00" + v.Reveal()))
+		l.seen = string(sum[:])
 	}
-	sum := sha256.Sum256([]byte(a.RoleID.Reveal() + "\x00" + a.Username + "\x00" + v.Reveal()))
-	return string(sum[:])
+	return l.seen
 }
 
 func (l *auth) login(ctx context.Context) (*token, error) {
@@ -141,19 +145,22 @@ func (l *auth) post(ctx context.Context, a Auth, q call) (*token, error) {
 }
 
 // given takes a token that somebody else made. One that Vault has called dead
-// is not offered again until it changes.
+// is not offered again until it changes, or the wait for refused credentials is
+// over.
 func (l *auth) given(v secret.Value, tended bool) (*token, error) {
-	if l.isBad(v) {
+	if l.wasBad(v) {
 		return nil, &refusedError{errors.New("the given token is no longer valid"), true}
 	}
 	return &token{value: v, tended: tended}, nil
 }
 
-func (l *auth) isBad(v secret.Value) bool {
+// wasBad tells whether a given token is noted as dead, and forgets that: after the
+// long wait it is tried once more, as a sealed cluster may have been restored.
+func (l *auth) wasBad(v secret.Value) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bad := l.static[sha256.Sum256([]byte(v.Reveal()))]
-	clear(l.static) // it is tried once more after the long wait: a sealed cluster may have been restored
+	clear(l.static)
 	return bad
 }
 
@@ -177,7 +184,9 @@ func (l *auth) renew(ctx context.Context, t *token) (time.Duration, bool, error)
 	case errors.Is(err, errTokenDead):
 		return 0, false, err
 	case r.json && (r.status == http.StatusBadRequest || r.status == http.StatusForbidden):
-		return time.Until(t.born.Add(t.ttl)), false, nil // "lease is not renewable", or no policy to renew: live it out
+		// "lease is not renewable", or no policy to renew: live it out. No lock:
+		// the session's one loop, which calls this, is all that writes it.
+		return time.Until(t.ends), false, nil
 	default:
 		return 0, false, err
 	}

@@ -40,7 +40,7 @@ type answer struct {
 	json   bool
 	body   []byte
 	errs   []string
-	huge   bool          // a success whose body was given up: it is larger than maxBody
+	huge   bool          // the body was given up: it is larger than maxBody
 	after  time.Duration // of a 429
 }
 
@@ -79,7 +79,7 @@ func (c *Client) sendAnywhere(ctx context.Context, q call) (*answer, error) {
 			return a, nil
 		}
 		if err == nil {
-			if i == len(wires)-1 {
+			if i == len(wires)-1 || q.once() && mayBeDone(a) {
 				return a, nil
 			}
 			err = unavailable(q, a)
@@ -104,6 +104,19 @@ func elsewhere(a *answer) bool {
 	return a.status == http.StatusInternalServerError && a.says("local node not active")
 }
 
+// once tells whether a call that was done refuses to be done again: a version is
+// written then, or a wrapping token used up.
+func (q call) once() bool {
+	op := q.op()
+	return op == OpWrite || op == OpUnwrap
+}
+
+// mayBeDone tells whether an answer is a balancer's that had a node at work and
+// lost it.
+func mayBeDone(a *answer) bool {
+	return a.status == http.StatusBadGateway || a.status == http.StatusGatewayTimeout
+}
+
 // undone tells whether a request that gave err can have had no effect.
 func undone(err error) bool {
 	var op *net.OpError
@@ -113,26 +126,28 @@ func undone(err error) bool {
 func (c *Client) sendTo(ctx context.Context, wires []*wire, n int, timeout time.Duration, q call) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	resp, err := wires[n].do(ctx, q)
+	asked := wires[n]
+	resp, err := asked.do(ctx, q)
 	if err == nil && isRedirect(resp.StatusCode) {
 		_ = resp.Body.Close()
-		to, rerr := c.redirect(wires, wires[n], resp.Header.Get("Location"))
+		to, rerr := c.redirect(wires, asked, resp.Header.Get("Location"))
 		if rerr != nil {
-			return nil, fmt.Errorf("asking %s: %w: %w", wires[n].addr, rerr, store.ErrUnavailable)
+			return nil, fmt.Errorf("asking %s: %w: %w", asked.addr, rerr, store.ErrUnavailable)
 		}
-		resp, err = to.do(ctx, q)
+		asked = to
+		resp, err = asked.do(ctx, q)
 		if err == nil && isRedirect(resp.StatusCode) {
 			_ = resp.Body.Close()
-			return nil, fmt.Errorf("asking %s: redirected twice: %w", to.addr, store.ErrUnavailable)
+			return nil, fmt.Errorf("asking %s: redirected twice: %w", asked.addr, store.ErrUnavailable)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w: %w", wires[n].addr, transportError(err), store.ErrUnavailable)
+		return nil, fmt.Errorf("asking %s: %w: %w", asked.addr, transportError(err), store.ErrUnavailable)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	a, err := readAnswer(resp)
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer of %s: %w: %w", wires[n].addr, err, store.ErrUnavailable)
+		return nil, fmt.Errorf("reading the answer of %s: %w: %w", asked.addr, err, store.ErrUnavailable)
 	}
 	return a, nil
 }

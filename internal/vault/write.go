@@ -76,6 +76,9 @@ func (c *Client) write(ctx context.Context, t *token, p place, fields map[string
 		return c.readBack(ctx, t, p, fields, cas, err)
 	}
 	if err := failure(q, a); err != nil {
+		if mayBeDone(a) {
+			return c.readBack(ctx, t, p, fields, cas, err)
+		}
 		return 0, err
 	}
 	var body struct {

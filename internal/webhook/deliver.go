@@ -66,12 +66,9 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 	}
 	switch old := now.Sub(m.MadeAt) >= keepFor; {
 	case err == nil:
-		s.delivered.Add(1)
 		s.observe(ResultDelivered)
 		_ = s.outbox.DropMessage(end, m) // if that fails it is sent again, with the same id
 	case old || errors.Is(err, errGone):
-		s.failed.Add(1)
-		s.givenUp.Add(1)
 		s.observe(ResultGivenUp)
 		s.log.Error("a webhook was given up", zap.String("id", m.ID), zap.String("integration", m.Integration),
 			zap.String("connection", m.Connection), zap.String("receiver", host), zap.Int("attempts", m.Tries), zap.Error(err))
@@ -79,7 +76,6 @@ func (s *Sender) deliver(ctx context.Context, r *Receiver, m *catalog.Message) {
 	case errors.Is(err, errCrowded): // no attempt was made
 		_ = s.outbox.PostponeMessage(end, m, now.Add(wait(m.Tries, 0)))
 	default:
-		s.failed.Add(1)
 		s.observe(ResultFailed)
 		var asked time.Duration
 		if no, ok := errors.AsType[*statusError](err); ok {

@@ -116,3 +116,31 @@ func TestWhatIsLongPastIsNotTold(t *testing.T) {
 		}
 	})
 }
+
+func TestWebhooksThatFindNoPlaceInTheOutboxAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, r := newOutbox(), &receiver{}
+		s, logged, _ := start(t, o)
+		s.Use(1, r.target(home))
+		time.Sleep(time.Hour)
+		if n := logged.Len(); n != 0 {
+			t.Fatalf("%d lines, and none is lost", n)
+		}
+		lost := uint64(0)
+		for _, n := range []uint64{1, 300} {
+			for range n { // one after the other, for five minutes at most
+				o.lost.Add(1)
+				time.Sleep(time.Second)
+			}
+			time.Sleep(2 * time.Minute)
+			lost += n
+			told := uint64(0)
+			for _, line := range logged.FilterMessage("webhooks are lost, because too many wait").All() {
+				told += line.ContextMap()["lost"].(uint64)
+			}
+			if told != lost || logged.Len() > 10 {
+				t.Errorf("%d lines tell of %d that were lost, want %d", logged.Len(), told, lost)
+			}
+		}
+	})
+}

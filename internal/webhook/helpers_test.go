@@ -31,6 +31,7 @@ type outbox struct {
 	mu   sync.Mutex
 	rows map[string]*row
 	said atomic.Int32
+	lost atomic.Uint64 // were not written down
 	away bool
 	bell chan struct{}
 }
@@ -122,6 +123,8 @@ func (o *outbox) NextMessage(context.Context) (waiting int, due time.Time, err e
 	return len(o.rows), due, nil
 }
 
+func (o *outbox) Crowded() uint64 { return o.lost.Load() }
+
 func (o *outbox) Rung() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -177,11 +180,32 @@ func (r *receiver) target(to string) *Receiver {
 	}}
 }
 
+// counted is a sender whose attempts are counted by their results.
+type counted struct {
+	*Sender
+
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (c *counted) observed(result string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[result]++
+}
+
+func (c *counted) count(result string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[result]
+}
+
 // start runs a sender until the test ends or stop is called.
-func start(t *testing.T, o Outbox) (s *Sender, logged *observer.ObservedLogs, stop func()) {
+func start(t *testing.T, o Outbox) (s *counted, logged *observer.ObservedLogs, stop func()) {
 	t.Helper()
 	core, logged := observer.New(zapcore.DebugLevel)
-	s = NewSender(o, zap.New(core))
+	s = &counted{Sender: NewSender(o, zap.New(core)), of: map[string]int{}}
+	s.Observe = s.observed
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); s.Run(ctx) }()

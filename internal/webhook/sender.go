@@ -5,7 +5,6 @@ package webhook
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,6 +30,9 @@ const (
 
 	// sayEvery is how often the sender says that it is there.
 	sayEvery = time.Hour
+
+	// complainEvery is how often it is logged at most that webhooks are lost.
+	complainEvery = time.Minute
 )
 
 // Outbox is what a sender needs of a [catalog.DB].
@@ -41,6 +43,10 @@ type Outbox interface {
 	PostponeMessage(ctx context.Context, m *catalog.Message, until time.Time) error
 	NextMessage(ctx context.Context) (waiting int, due time.Time, err error)
 	Rung() <-chan struct{}
+
+	// Crowded is how many webhooks this process did not write down, as too many
+	// waited.
+	Crowded() uint64
 }
 
 // Sender delivers webhooks for as long as somebody configures a receiver. It
@@ -60,7 +66,9 @@ type Sender struct {
 	free    chan struct{} // holds a token for each delivery that may begin
 	health  health
 
-	delivered, failed, givenUp atomic.Uint64
+	// What follows is [Sender.Run]'s alone.
+	complained time.Time // of webhooks that are lost
+	lost       uint64    // as many
 }
 
 // NewSender returns a sender that does nothing before [Sender.Run].
@@ -96,18 +104,6 @@ func (s *Sender) observe(result string) {
 	}
 }
 
-// Stats are counts since the process began.
-type Stats struct {
-	Delivered uint64
-	Failed    uint64 // attempts
-	GivenUp   uint64
-}
-
-// Stats returns what became of webhooks.
-func (s *Sender) Stats() Stats {
-	return Stats{s.delivered.Load(), s.failed.Load(), s.givenUp.Load()}
-}
-
 // Run delivers until ctx ends, and returns when no delivery is under way any
 // longer. Those that were cut off are due again at once.
 func (s *Sender) Run(ctx context.Context) {
@@ -125,8 +121,19 @@ func (s *Sender) Run(ctx context.Context) {
 				said = now
 			}
 		}
+		s.complain()
 		notice.Rest(ctx, s.take(ctx, r), rung, changed, nil)
 	}
+}
+
+// complain logs that webhooks are lost.
+func (s *Sender) complain() {
+	n, now := s.outbox.Crowded(), s.now()
+	if n <= s.lost || now.Sub(s.complained) < complainEvery {
+		return
+	}
+	s.log.Error("webhooks are lost, because too many wait", zap.Uint64("lost", n-s.lost))
+	s.complained, s.lost = now, n
 }
 
 // take begins deliveries of what is due, and returns when to look again.

@@ -31,8 +31,8 @@ func TestAWebhookIsSentAtOnceAndOnce(t *testing.T) {
 		o.add(catalog.Message{URL: "https://customer.example/own", Operation: catalog.OperationRefresh})
 		synctest.Wait()
 		all := r.got()
-		if len(all) != 3 || o.waiting() != 0 || s.Stats().Delivered != 3 || o.said.Load() != 1 {
-			t.Fatalf("%d sent, %d wait, %+v, said %d times", len(all), o.waiting(), s.Stats(), o.said.Load())
+		if len(all) != 3 || o.waiting() != 0 || s.count(ResultDelivered) != 3 || o.said.Load() != 1 {
+			t.Fatalf("%d sent, %d wait, %v, said %d times", len(all), o.waiting(), s.of, o.said.Load())
 		}
 		own := 0
 		for _, g := range all {
@@ -88,8 +88,8 @@ func TestWhileTheReceiverIsAwayAttemptsGetRarerAndNoneIsLost(t *testing.T) {
 		}
 		away.Store(false)
 		time.Sleep(maxWait + lookEvery)
-		if o.waiting() != 0 || s.Stats().Delivered != 1 || s.Stats().GivenUp != 0 {
-			t.Errorf("it was not delivered when the receiver came back: %+v", s.Stats())
+		if o.waiting() != 0 || s.count(ResultDelivered) != 1 || s.count(ResultGivenUp) != 0 {
+			t.Errorf("it was not delivered when the receiver came back: %v", s.of)
 		}
 		if down, up := logged.FilterMessageSnippet("does not take").Len(), logged.FilterMessageSnippet("takes them again").Len(); down != 1 || up != 1 {
 			t.Errorf("logged %d times that it is away and %d times that it is back, want once each", down, up)
@@ -119,8 +119,8 @@ func TestWhatNobodyTakesIsGivenUpAfterThreeDays(t *testing.T) {
 		s.Use(1, r.target(home))
 		o.add(catalog.Message{})
 		time.Sleep(keepFor + maxWait + time.Minute)
-		if o.waiting() != 0 || s.Stats().GivenUp != 1 || logged.FilterMessage("a webhook was given up").Len() != 1 {
-			t.Errorf("%d wait, %+v", o.waiting(), s.Stats())
+		if o.waiting() != 0 || s.count(ResultGivenUp) != 1 || logged.FilterMessage("a webhook was given up").Len() != 1 {
+			t.Errorf("%d wait, %v", o.waiting(), s.of)
 		}
 		for _, g := range r.got() {
 			if g.url != home {
@@ -137,8 +137,8 @@ func TestAReceiverThatIsGoneIsNotAskedAgain(t *testing.T) {
 		s.Use(1, r.target(home))
 		o.add(catalog.Message{})
 		time.Sleep(time.Hour)
-		if len(r.got()) != 1 || o.waiting() != 0 || s.Stats().GivenUp != 1 {
-			t.Errorf("%d attempts, %d wait, %+v", len(r.got()), o.waiting(), s.Stats())
+		if len(r.got()) != 1 || o.waiting() != 0 || s.count(ResultGivenUp) != 1 {
+			t.Errorf("%d attempts, %d wait, %v", len(r.got()), o.waiting(), s.of)
 		}
 	})
 }
@@ -279,7 +279,7 @@ func TestWhoIsStoppedLeavesWhatHeBeganToTheNext(t *testing.T) {
 		if _, due, _ := o.NextMessage(t.Context()); due.After(time.Now()) {
 			t.Error("it ended before what it had begun was left to the next")
 		}
-		if logged.Len() != 0 || s.Stats().Failed != 0 {
+		if logged.Len() != 0 || s.count(ResultFailed) != 0 {
 			t.Errorf("our own end was taken for the receiver's: %v", logged.All())
 		}
 		hang.Store(false)

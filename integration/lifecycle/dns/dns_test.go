@@ -1,14 +1,11 @@
 // Package dns tests that a key outlives a failure of DNS. It is a package of its
-// own because its test program is also the Caddy it tests: one that asks a name
-// server of the test's.
+// own because its test program is also the Caddy it tests: see package names.
 package dns
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -17,88 +14,25 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/apikeyinject/caddy-apikey-inject"
 	"github.com/apikeyinject/caddy-apikey-inject/integration/harness"
+	"github.com/apikeyinject/caddy-apikey-inject/integration/names"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/vaulttest"
 )
 
-// nameServer is the variable with the address of the name server. Where it is
-// set this program is Caddy.
-const nameServer = "LIFECYCLE_NAME_SERVER"
+func TestMain(m *testing.M) { names.Main(m) }
 
-func TestMain(m *testing.M) {
-	if addr := os.Getenv(nameServer); addr != "" {
-		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "udp", addr)
-		}}
-		caddycmd.Main()
-		return
-	}
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Setenv("HARNESS_CADDY", self)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// names is a name server that knows every name as 127.0.0.1, or none.
-type names struct {
-	conn   net.PacketConn
+// zone knows every name as 127.0.0.1, or none.
+type zone struct {
 	broken atomic.Bool
 	asked  atomic.Int32
 }
 
-func startNames(t *testing.T) *names {
-	t.Helper()
-	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+func (z *zone) answer(string, dnsmessage.Type) (ip netip.Addr, code dnsmessage.RCode) {
+	z.asked.Add(1)
+	if z.broken.Load() {
+		return ip, dnsmessage.RCodeServerFailure
 	}
-	n := &names{conn: conn}
-	done := make(chan struct{})
-	go func() { defer close(done); n.serve(t) }()
-	t.Cleanup(func() { _ = conn.Close(); <-done })
-	return n
-}
-
-func (n *names) serve(t *testing.T) {
-	b := make([]byte, 4096)
-	for {
-		size, from, err := n.conn.ReadFrom(b)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		var q dnsmessage.Message
-		if err != nil || q.Unpack(b[:size]) != nil || len(q.Questions) != 1 {
-			t.Errorf("no question: %v", err)
-			continue
-		}
-		n.asked.Add(1)
-		a := dnsmessage.Message{
-			Header:    dnsmessage.Header{ID: q.ID, Response: true, RecursionAvailable: true},
-			Questions: q.Questions,
-		}
-		switch {
-		case n.broken.Load():
-			a.RCode = dnsmessage.RCodeServerFailure
-		case q.Questions[0].Type == dnsmessage.TypeA:
-			a.Answers = []dnsmessage.Resource{{
-				Header: dnsmessage.ResourceHeader{Name: q.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 1},
-				Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
-			}}
-		}
-		if packed, err := a.Pack(); err == nil {
-			_, _ = n.conn.WriteTo(packed, from)
-		}
-	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsmessage.RCodeSuccess
 }
 
 func TestG2AFailureOfDNSFailsNoRequest(t *testing.T) {
@@ -116,7 +50,7 @@ func TestG2AFailureOfDNSFailsNoRequest(t *testing.T) {
 		}
 	}
 	put("key-v1")
-	p, dns := v.Proxy(t), startNames(t)
+	p, dns := v.Proxy(t), new(zone)
 	up := harness.NewUpstream(t, nil)
 	up.CountOnly()
 	up.Answer(func(r *harness.Request) harness.Answer {
@@ -129,7 +63,7 @@ func TestG2AFailureOfDNSFailsNoRequest(t *testing.T) {
 	}
 	address := strings.Replace(p.Addr, "127.0.0.1", "vault.internal.example", 1)
 	c := harness.StartCaddy(t, fmt.Sprintf("{\n\tapikey_inject {\n\t\tstore vault {\n\t\t\taddress %s\n\t\t\tttl 1s\n\t\t\tauth token {env.VT}\n\t\t}\n\t}\n}\n%s",
-		address, harness.Site(port, site.String())), harness.Env("VT="+v.Token, nameServer+"="+dns.conn.LocalAddr().String()))
+		address, harness.Site(port, site.String())), harness.Env("VT="+v.Token, names.Start(t, dns.answer).Env()))
 	url := fmt.Sprintf("http://127.0.0.1:%d/0", port)
 	until(t, url, "key-v1", 20*time.Second)
 	goroutines := c.Goroutines()

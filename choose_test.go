@@ -1,0 +1,100 @@
+package apikeyinject
+
+// This file holds tests of routes whose integration is chosen per request.
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
+)
+
+// Whose connection_config fills a base URL in is known only when the request is
+// there. It is the request that lacks something, not the key, and whoever sends
+// many of them fills no log.
+func TestARequestWithoutWhatTheBaseURLNeedsIsABadConnection(t *testing.T) {
+	h := newHandler(t, `"acme": {"base_url": "https://${connectionConfig.sub}.example", "key_name": "X-Api-Key", "key": {"path": "k"}}`,
+		`{"integration": "{http.request.header.I}", "allow": {"anyone": true}}`)
+	core, logs := observer.New(zapcore.WarnLevel)
+	h.logger = zap.New(core)
+	u := h.stub()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("I", "acme")
+	w := send(t, h, r)
+	if w.Code != http.StatusBadRequest || w.Header().Get(errorHeader) != "bad_connection" || u.hits() != 0 {
+		t.Errorf("got %d %v, %d hits", w.Code, w.Header(), u.hits())
+	}
+	if logs.Len() > 0 {
+		t.Errorf("it is logged: %v", logs.All())
+	}
+}
+
+// slowCatalog is one whose only integration is not read before loaded is closed.
+type slowCatalog struct {
+	directory.Catalog
+
+	loaded chan struct{}
+}
+
+func (*slowCatalog) LastChange(context.Context) (int64, error) { return 0, nil }
+
+func (*slowCatalog) Watch(ctx context.Context, _ int64, _ func([]catalog.Change) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (c *slowCatalog) Integrations(ctx context.Context) ([]*catalog.Integration, error) {
+	select {
+	case <-c.loaded:
+		return []*catalog.Integration{{
+			UniqueKey: "acme", BaseURL: "https://api.example/v1", KeyPlacement: "header", KeyName: "X-Api-Key", ValueTemplate: "${apiKey}", Revision: 1,
+		}}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestAnIntegrationIsNotUnknownBeforeAnyIsLoaded(t *testing.T) {
+	t.Setenv("GATEWAY_TOKEN", "some-token-0001")
+	ctx, err := provisionApp(t, appConfig(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(`{"tokens": [{"name": "ops", "token": "{env.GATEWAY_TOKEN}"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := mod.(*API).gateway
+	slow := &slowCatalog{loaded: make(chan struct{})}
+	dir := directory.New(slow, directory.Options{})
+	dir.Start(t.Context())
+	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
+	t.Cleanup(func() {
+		g.app.opened.Load().ready.Store(nil)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = dir.Close(ctx)
+	})
+	if _, fail := g.targetOf("acme"); fail == nil || fail.status != http.StatusServiceUnavailable || fail.retryAfter == 0 {
+		t.Errorf("while they are loaded: %+v", fail)
+	}
+	go func() {
+		<-time.After(100 * time.Millisecond)
+		close(slow.loaded)
+	}()
+	if _, fail := g.targetOf("acme"); fail != nil {
+		t.Errorf("when they are loaded meanwhile: %v", fail)
+	}
+	if _, fail := g.targetOf("other"); fail != errUnknownIntegration {
+		t.Errorf("one that there is not: %v", fail)
+	}
+}

@@ -1,0 +1,63 @@
+package apikeyinject
+
+// This file holds tests of the figures that are read when they are asked for.
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// Two routes without an integration's name to one host have one label. A key that
+// is missing must not hide behind the other.
+func TestRoutesThatShareALabelShowTheWorstOfTheirKeys(t *testing.T) {
+	for name, order := range map[string][2]string{"the good one first": {"k", "absent"}, "the good one last": {"absent", "k"}} {
+		t.Run(name, func(t *testing.T) {
+			memoryOf(ownLabel(t)).put("k", canary)
+			ctx, err := provisionApp(t, appConfig(t, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var app *App
+			for _, path := range append(order[:], "k") { // one of them by two routes
+				mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject", json.RawMessage(`{"base_url": "https://api.example", "key_name": "X-Api-Key",
+					"key": {"path": "`+path+`"}, "allow": {"anyone": true}}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				h := mod.(*Handler)
+				h.stub()
+				send(t, h, httptest.NewRequest(http.MethodGet, "/", nil))
+				app = h.app
+			}
+			uses, _ := app.inUse()
+			if all := standings(uses); len(all) != 1 || all["api.example"].held {
+				t.Errorf("they are %+v, want that one is not held", all["api.example"])
+			}
+		})
+	}
+}
+
+func TestAKeyThatTwoRoutesUseKeepsItsVersion(t *testing.T) {
+	memoryOf(ownLabel(t)).put("k", canary)
+	ctx, err := provisionApp(t, appConfig(t, `"acme": {"base_url": "https://api.example", "key_name": "X-Api-Key", "key": {"path": "k"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var app *App
+	for range 2 {
+		mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject", json.RawMessage(`{"integration": "acme", "allow": {"anyone": true}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := mod.(*Handler)
+		h.stub()
+		send(t, h, httptest.NewRequest(http.MethodGet, "/", nil))
+		app = h.app
+	}
+	uses, _ := app.inUse()
+	if s := standings(uses)["acme"]; !s.held || s.version != 3 {
+		t.Errorf("it is %+v, want version 3 held", s)
+	}
+}
