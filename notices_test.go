@@ -9,13 +9,16 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/apikeyinject/caddy-apikey-inject/internal/alert"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/api"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/keyring"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/notice"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/rounds"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/secret"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/session"
 	"github.com/apikeyinject/caddy-apikey-inject/internal/store"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/webhook"
 )
 
 // During a reload both look at the same ring.
@@ -32,17 +35,36 @@ func TestOfTwoConfigurationsTheNewestIsHeard(t *testing.T) {
 }
 
 func TestAKeyOfSeveralIntegrationsIsNobodys(t *testing.T) {
-	a := &App{DefaultStore: "m", modules: map[string]keyStore{"m": &memoryModule{}}}
-	for _, u := range []*keyUse{
-		{label: "acme", key: &KeyReference{Path: "own"}}, {label: "acme", key: &KeyReference{Path: "own"}}, // two routes of one
-		{label: "acme", key: &KeyReference{Path: "shared"}}, {label: "crm", key: &KeyReference{Path: "shared"}},
-	} {
-		a.refs = append(a.refs, u)
-	}
+	a := &App{DefaultStore: "m", modules: map[string]keyStore{"m": &memoryModule{}}, refs: []*keyUse{
+		{label: "acme", key: &KeyReference{Path: "own"}},
+		{label: "acme", key: &KeyReference{Path: "own"}}, // another route
+		{label: "acme", key: &KeyReference{Path: "shared"}},
+		{label: "crm", key: &KeyReference{Path: "shared"}},
+	}}
 	a.findOwners()
 	for path, want := range map[string]string{"own": "acme", "shared": ""} {
 		if got, _ := a.whose("m", store.Address{Path: path}); got != want {
 			t.Errorf("%s is %q's, want %q", path, got, want)
+		}
+	}
+}
+
+// What placeholders stand for is seen when they are filled in.
+func TestWhomNobodyShouldTellIsRefused(t *testing.T) {
+	const to, good = "https://app.example/hooks", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	for name, c := range map[string]struct{ url, secret, slack, says string }{
+		"fine":                     {to, good, "https://hooks.slack.example/services/canary", ""},
+		"a secret that is guessed": {to, "canary", "", "webhook.secret: "},
+		"a URL with a password":    {"https://user:canary@app.example/", good, "", "webhook.url: "},
+		"a chat in clear":          {to, good, "http://hooks.slack.example/services/canary", "slack: "},
+	} {
+		o := outside{webhook: &webhook.Receiver{URL: c.url, Secret: secret.New(c.secret)}}
+		if c.slack != "" {
+			o.slack = &alert.Slack{URL: secret.New(c.slack)}
+		}
+		err := o.check()
+		if (err == nil) != (c.says == "") || err != nil && (!strings.HasPrefix(err.Error(), c.says) || strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

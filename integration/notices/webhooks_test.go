@@ -156,4 +156,22 @@ func TestAReloadChangesWhereToAndWhatSigns(t *testing.T) {
 	}
 	r.connection("acme", "cust-2", "key-1")
 	r.wantHook(other, "cust-2", "creation", true)
+
+	// Who is no longer named is told nothing; it waits for who is.
+	block := "\t\twebhook " + r.hooks.srv.URL + "/hooks {\n\t\t\tsecret {env.WEBHOOK_SECRET}\n\t\t}\n"
+	if !strings.Contains(r.config, block) {
+		t.Fatalf("the configuration is %s", r.config)
+	}
+	if err := r.caddy.Load(strings.Replace(r.config, block, "", 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.connection("acme", "cust-3", "key-1")
+	r.hooks.set(func(int) int { return http.StatusOK })
+	if err := r.caddy.Load(r.config); err != nil {
+		t.Fatal(err)
+	}
+	r.wantHook(r.hooks, "cust-3", "creation", true)
+	if all := other.with(`"connectionId":"cust-3"`); len(all) != 0 {
+		t.Errorf("who is not named any longer was told %v", all)
+	}
 }

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func TestWhatHappensWhileItIsToldFromMemoryIsNotLost(t *testing.T) {
 		}
 		if got := m.count(); got.Opened != c.opened || got.Resolved != c.resolved {
 			t.Errorf("%s: %d opened, %d resolved", name, got.Opened, got.Resolved)
+		}
+		if kept := len(m.rows); kept > 0 && strings.HasSuffix(c.steps, "rtd") {
+			t.Errorf("%s: %d are kept for nothing", name, kept)
 		}
 	}
 }

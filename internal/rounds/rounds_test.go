@@ -90,7 +90,7 @@ func TestLooksArePartedByAPartOfTheInterval(t *testing.T) {
 			},
 			Try: func(context.Context, Source, string) {},
 		})
-		if len(looks) < 8 || len(looks) > 10 {
+		if len(looks) < 8 || len(looks) > 20 {
 			t.Errorf("%d looks in ten minutes", len(looks))
 		}
 	})
