@@ -38,7 +38,7 @@ func TestEveryCommandCanBeBuiltAndTakesNoKey(t *testing.T) {
 		}
 	}
 	walk(root)
-	if want := "integrations|connections|rotate|disable|enable|status|import|export|check|explain|set|list|delete|rotate-keyset"; caddycmd.Commands()["apikey-inject"].Usage != want || seen < 24 {
+	if want := "integrations|connections|rotate|disable|enable|refresh|invalidate|status|import|export|check|explain|set|list|delete|rotate-keyset"; caddycmd.Commands()["apikey-inject"].Usage != want || seen < 24 {
 		t.Errorf("%d commands", seen)
 	}
 }
