@@ -43,14 +43,14 @@ func TestEveryCommandCanBeBuiltAndTakesNoKey(t *testing.T) {
 	}
 }
 
-// Of what is left out an import makes the default: of forward_webhooks that is true.
-func TestWhatIsExportedIsAllThatIsNotTheDefault(t *testing.T) {
+// Of what is left out an import makes the default, which for forward_webhooks is true.
+func TestWhatIsExportedIsAllThatSaysSomething(t *testing.T) {
 	const raw = `{"unique_key": "acme", "source": "api", "forward_webhooks": false, "disabled": false, "connect": null, "max_age": "", "verification": {}}`
 	fields, err := pick(json.RawMessage(raw), integrationFields)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := json.Marshal(fields); string(got) != `{"forward_webhooks":false,"unique_key":"acme"}` {
+	if got, _ := json.Marshal(fields); string(got) != `{"disabled":false,"forward_webhooks":false,"unique_key":"acme"}` {
 		t.Errorf("got %s", got)
 	}
 }
