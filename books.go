@@ -68,12 +68,12 @@ func (o outbox) Crowded() uint64 {
 }
 
 // Rung implements [webhook.Outbox] and [alert.Book]. A catalog that is not open
-// is looked for now and then.
+// rings when it is: what was written until somebody looks again would wait.
 func (p *pooledCatalog) Rung() <-chan struct{} {
 	if db, err := p.db(); err == nil {
 		return db.Rung()
 	}
-	return nil
+	return p.opened
 }
 
 // book has a catalog's alerts, once that is open.

@@ -51,8 +51,10 @@ type pooledCatalog struct {
 	telling  sync.Once
 	told     sync.WaitGroup // webhooks and alerts run
 
-	opening sync.Mutex // held while it is tried for the first time
-	waiting bool       // it was away, and is tried again in the background
+	opening sync.Mutex    // held while it is tried for the first time
+	opened  chan struct{} // closed when it is open
+	ring    sync.Once     // closes that
+	waiting bool          // it was away, and is tried again in the background
 }
 
 // openCatalog is a catalog that can be asked.
@@ -94,7 +96,7 @@ func acquireCatalog(cfg catalog.Config) *pooledCatalog {
 	defer catalogs.Unlock()
 	p, ok := catalogs.byID[id]
 	if !ok {
-		p = &pooledCatalog{cfg: cfg, id: id}
+		p = &pooledCatalog{cfg: cfg, id: id, opened: make(chan struct{})}
 		p.ctx, p.cancel = context.WithCancel(context.Background())
 		p.webhooks = webhook.NewSender(outbox{p}, processLogger("apikey_inject.webhooks"))
 		p.alerts = alert.New(book{p}, rand.Text(), processLogger("apikey_inject.alerts"))
@@ -251,6 +253,7 @@ func (p *pooledCatalog) publish(ctx context.Context, db *catalog.DB) error {
 	if !p.ready.CompareAndSwap(nil, &openCatalog{db, dir, session.New(db, time.Now)}) {
 		return errors.Join(dir.Close(ctx), db.Close())
 	}
+	p.ring.Do(func() { close(p.opened) })
 	if err := p.ctx.Err(); err != nil { // then close saw nothing to close, or does it now
 		p.close(ctx)
 		return err

@@ -28,6 +28,33 @@ func TestACatalogThatWasClosedIsNotOpenedAgain(t *testing.T) {
 	}
 }
 
+// Who tells of what is written begins to look before there is anything to look
+// at, and would rest for seconds while the first is written.
+func TestACatalogRingsWhenItIsOpen(t *testing.T) {
+	p := acquireCatalog(catalog.Config{Driver: "sqlite", Path: filepath.Join(t.TempDir(), "catalog.db")})
+	defer p.release()
+	rung := p.Rung()
+	select {
+	case <-rung:
+		t.Fatal("it has rung before")
+	default:
+	}
+	if err := p.open(t.Context(), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-rung:
+	default:
+		t.Error("it has not rung")
+	}
+	select {
+	case <-p.Rung():
+		t.Error("it rings without end")
+	default:
+	}
+	p.close(t.Context())
+}
+
 // It may also be closed while it is being opened.
 func TestACatalogThatIsClosedMeanwhileIsLetGo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")

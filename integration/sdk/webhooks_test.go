@@ -35,6 +35,7 @@ func TestTheSDKVerifiesOurWebhooks(t *testing.T) {
 		harness.Env("OPS="+token, "SIGNING="+signing))
 	s := &stand{t: t, url: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	s.enter(`{"provider_config_key": "acme", "connection_id": "Größe & Co.", "credentials": {"type": "API_KEY", "apiKey": "k"}, "tags": {"plan": "<pro>"}, "end_user": {"id": "ü"}}`)
+	hooks.WaitRequests(1, 30*time.Second) // what waits together comes in any order
 	s.call("acme", "Größe & Co.")
 	hooks.WaitRequests(2, 30*time.Second)
 
