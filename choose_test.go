@@ -4,7 +4,6 @@ package apikeyinject
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -64,26 +63,8 @@ func (c *slowCatalog) Integrations(ctx context.Context) ([]*catalog.Integration,
 }
 
 func TestAnIntegrationIsNotUnknownBeforeAnyIsLoaded(t *testing.T) {
-	t.Setenv("GATEWAY_TOKEN", "some-token-0001")
-	ctx, err := provisionApp(t, appConfig(t, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(`{"tokens": [{"name": "ops", "token": "{env.GATEWAY_TOKEN}"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := mod.(*API).gateway
 	slow := &slowCatalog{loaded: make(chan struct{})}
-	dir := directory.New(slow, directory.Options{})
-	dir.Start(t.Context())
-	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
-	t.Cleanup(func() {
-		g.app.opened.Load().ready.Store(nil)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = dir.Close(ctx)
-	})
+	g, _ := newGateway(t, slow)
 	if _, fail := g.targetOf("acme"); fail == nil || fail.status != http.StatusServiceUnavailable || fail.retryAfter == 0 {
 		t.Errorf("while they are loaded: %+v", fail)
 	}

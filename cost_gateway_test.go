@@ -6,48 +6,23 @@ package apikeyinject
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 )
-
-// gatewayToken holds the part of the canary that is searched for: see
-// TestNothingThatHoldsAKeyPrintsIt.
-const gatewayToken = "token-7f3a9c-of-the-gateway-0123456789"
 
 // costlyGateway is a gateway whose upstream and proxy cost nothing, with n
 // connections that were used before.
 func costlyGateway(t testing.TB, n int) *gateway {
 	t.Helper()
-	t.Setenv("GATEWAY_COST", gatewayToken)
-	ctx, err := provisionApp(t, appConfig(t, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(`{"tokens": [{"name": "ops", "token": "{env.GATEWAY_COST}"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := mod.(*API).gateway
-	dir := directory.New(&rows{catalog.Integration{
+	g, dir := newGateway(t, &rows{catalog.Integration{
 		UniqueKey: "acme", BaseURL: "https://api.example/v1", KeyPlacement: "header", KeyName: "X-Api-Key", ValueTemplate: "Bearer ${apiKey}", Revision: 1,
-	}}, directory.Options{})
-	dir.Start(t.Context())
+	}})
 	if err := dir.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.app.opened.Load().ready.Store(&openCatalog{dir: dir})
-	t.Cleanup(func() {
-		g.app.opened.Load().ready.Store(nil)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = dir.Close(ctx)
-	})
 	base := sink{&http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/plain"}}}}
 	g.transport.base, g.chosen.guarded = base, base
 	g.proxy = &straight{t: g.transport}

@@ -3,36 +3,25 @@ package apikeyinject
 // This file holds tests of explanations that need no running Caddy.
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
-	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 )
 
 // Since when a connection is used decides what a trial of its key says.
 func TestAnExplanationIsNoUseOfAConnection(t *testing.T) {
 	h := newHandler(t, "", `{"integration": "{http.request.header.I}", "connection": "{http.request.header.C}", "allow": {"anyone": true}}`)
 	memoryOf(ownLabel(t)).put(defaultPrefix+"/acme/cust-1", canary)
-	dir := directory.New(&rows{catalog.Integration{
+	dir := h.app.reads(t, &rows{catalog.Integration{
 		UniqueKey: "acme", BaseURL: "https://api.example", KeyPlacement: "header", KeyName: "X-Api-Key", Revision: 1,
-	}}, directory.Options{})
-	dir.Start(t.Context())
+	}})
 	if err := dir.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.app.opened.Load().ready.Store(&openCatalog{dir: dir})
-	t.Cleanup(func() {
-		h.app.opened.Load().ready.Store(nil)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = dir.Close(ctx)
-	})
 	h.stub()
 	h.chosen.guarded = h.transport.base
 	h.proxy = &straight{t: h.transport}

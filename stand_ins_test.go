@@ -5,14 +5,17 @@ package apikeyinject
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/apikeyinject/caddy-apikey-inject/internal/catalog"
+	"github.com/apikeyinject/caddy-apikey-inject/internal/directory"
 )
 
 // rows is a catalog of one integration and as many connections as are asked
@@ -49,6 +52,41 @@ func (*rows) NoteAuthSuccess(context.Context, []catalog.Sighting) ([]catalog.Sig
 }
 
 func (*rows) ClaimAged(context.Context, catalog.Aging) ([]catalog.Sighting, error) { return nil, nil }
+
+// reads has an app read c in place of a catalog that it opens, until the test ends.
+func (a *App) reads(t testing.TB, c directory.Catalog) *directory.Directory {
+	t.Helper()
+	dir, opened := directory.New(c, directory.Options{}), a.opened.Load()
+	dir.Start(t.Context())
+	opened.ready.Store(&openCatalog{dir: dir})
+	t.Cleanup(func() {
+		opened.ready.Store(nil)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = dir.Close(ctx)
+	})
+	return dir
+}
+
+// gatewayToken holds the part of the canary that is searched for: see
+// TestNothingThatHoldsAKeyPrintsIt.
+const gatewayToken = "token-7f3a9c-of-the-gateway-0123456789"
+
+// newGateway is the gateway of an API with one token, which reads c.
+func newGateway(t testing.TB, c directory.Catalog) (*gateway, *directory.Directory) {
+	t.Helper()
+	t.Setenv("GATEWAY_TOKEN", gatewayToken)
+	ctx, err := provisionApp(t, appConfig(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := ctx.LoadModuleByID("http.handlers.apikey_inject_api", json.RawMessage(`{"tokens": [{"name": "ops", "token": "{env.GATEWAY_TOKEN}"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := mod.(*API).gateway
+	return g, g.app.reads(t, c)
+}
 
 // sink is a base transport that answers without allocating.
 type sink struct{ res *http.Response }
