@@ -48,7 +48,9 @@ unset CGO_ENABLED
 # others use, and slows the embedded database down: these are built only without
 # it. Each is named, so that one that is not there is noticed.
 say "what a request may cost, what no type prints, and many rows"
-go test -count=1 -v -run '^(TestCost|TestPrintingShowsWhatIsHeldInClear$|TestNothingThatHoldsAKeyPrintsIt$|TestListingManyConnections|TestASearchUses)' . ./internal/catalog ./integration/dashboard |
+# One package after the other: beside the databases of the others a request costs
+# more, and not in step with what it is compared with.
+go test -p 1 -count=1 -v -run '^(TestCost|TestPrintingShowsWhatIsHeldInClear$|TestNothingThatHoldsAKeyPrintsIt$|TestListingManyConnections|TestASearchUses)' . ./internal/catalog ./integration/dashboard |
 	tee bin/norace.txt | grep -E '^(---|ok|FAIL)|cost_test'
 for test in TestCostInTimeAsARatioToClone TestNothingThatHoldsAKeyPrintsIt TestListingManyConnectionsReadsAnIndex TestListingManyConnectionsInTheStatus; do
 	grep -q "^--- PASS: $test" bin/norace.txt || {
